@@ -1,0 +1,65 @@
+package slab
+
+import "unsafe"
+
+const (
+	// regionBytes of address space are asked of the system at a time. Memory
+	// is used only for what is touched of it.
+	regionBytes = 64 << 20
+
+	// retainBytes of free pages are kept for reuse before further ones go
+	// back to the system, so that a queue that breathes does not pay a system
+	// call for every page.
+	retainBytes = 1 << 20
+)
+
+// An Arena hands out pages of one size to any number of slabs. The zero value
+// is not usable; see NewArena.
+type Arena struct {
+	pageBytes int
+	rest      []byte           // of the newest region: pages never handed out
+	retained  []unsafe.Pointer // free pages whose memory is still there
+	returned  []unsafe.Pointer // free pages whose memory the system took back
+	used      int              // pages handed out
+}
+
+// NewArena returns an arena of pages of pageBytes, which must be a power of
+// two, at least 4096 and at most 64 MiB.
+func NewArena(pageBytes int) *Arena {
+	if pageBytes < 4096 || pageBytes > regionBytes || pageBytes&(pageBytes-1) != 0 {
+		panic("slab: page size is not a power of two from 4 KiB to 64 MiB")
+	}
+	return &Arena{pageBytes: pageBytes}
+}
+
+// Bytes returns how much memory is in use or kept for reuse.
+func (a *Arena) Bytes() int { return (a.used + len(a.retained)) * a.pageBytes }
+
+// Page returns the first byte of a page. What it holds is undefined.
+func (a *Arena) Page() unsafe.Pointer {
+	a.used++
+	for _, list := range []*[]unsafe.Pointer{&a.retained, &a.returned} {
+		if n := len(*list); n > 0 {
+			p := (*list)[n-1]
+			*list = (*list)[:n-1]
+			return p
+		}
+	}
+	if len(a.rest) == 0 {
+		a.rest = mapRegion(regionBytes)
+	}
+	p := unsafe.Pointer(unsafe.SliceData(a.rest))
+	a.rest = a.rest[a.pageBytes:]
+	return p
+}
+
+// Release takes back a page that Page returned. Nothing may use it any more.
+func (a *Arena) Release(p unsafe.Pointer) {
+	a.used--
+	if (len(a.retained)+1)*a.pageBytes <= retainBytes {
+		a.retained = append(a.retained, p)
+		return
+	}
+	returnPages(unsafe.Slice((*byte)(p), a.pageBytes))
+	a.returned = append(a.returned, p)
+}

@@ -1,0 +1,145 @@
+package wheel
+
+import (
+	"github.com/google/btree"
+
+	"spoked/internal/slab"
+)
+
+// A Timer names an entry from Add until it is removed or popped. The zero
+// Timer names none.
+type Timer uint32
+
+// A Pool stores the entries of any number of hubs, 24 bytes each for a value
+// of 4 bytes, 32 for one of 8. Its hubs share its fate: none may be used
+// concurrently with another.
+type Pool[T any] struct {
+	entries  *slab.Of[entry[T]]
+	spokes   []*spoke // by number; 0 is not used
+	free     []uint32 // numbers without a spoke
+	freelist *btree.FreeListG[*spoke]
+	sorted   []item // scratch
+}
+
+// entry is an element of a spoke's list.
+type entry[T any] struct {
+	at         int64
+	value      T
+	prev, next Timer
+	spoke      uint32
+}
+
+// spoke is the list of the entries due from start to last, both included.
+type spoke struct {
+	start, last int64
+	min         int64 // no entry is due earlier
+	head, tail  Timer
+	count       int
+	number      uint32
+	ordered     bool // the list is in order of at
+	up          bool // it has come up: worth keeping in order
+}
+
+// item is an entry while it is sorted.
+type item struct {
+	at    int64
+	order uint32 // in which it stood in the list
+	entry Timer
+}
+
+// NewPool returns an empty pool. T must not hold pointers.
+func NewPool[T any]() *Pool[T] {
+	return &Pool[T]{
+		entries:  slab.NewOf[entry[T]](slab.NewArena(entryPage)),
+		spokes:   make([]*spoke, 1),
+		freelist: btree.NewFreeListG[*spoke](btree.DefaultFreeListSize),
+	}
+}
+
+// At returns when t is due, in O(1).
+func (p *Pool[T]) At(t Timer) int64 { return p.entries.At(uint32(t)).at }
+
+func (p *Pool[T]) newSpoke(start, last int64) *spoke {
+	s := &spoke{start: start, last: last, ordered: true}
+	if n := len(p.free); n > 0 {
+		s.number = p.free[n-1]
+		p.free = p.free[:n-1]
+		p.spokes[s.number] = s
+		return s
+	}
+	s.number = uint32(len(p.spokes))
+	p.spokes = append(p.spokes, s)
+	return s
+}
+
+func (p *Pool[T]) freeSpoke(s *spoke) {
+	p.spokes[s.number] = nil
+	p.free = append(p.free, s.number)
+}
+
+// insert links t into s. It keeps an ordered list that has come up in order
+// as long as the place is near its end, and otherwise leaves that to the
+// moment when the order is needed.
+func (p *Pool[T]) insert(s *spoke, t Timer) {
+	e := p.entries.At(uint32(t))
+	e.spoke = s.number
+	if s.count == 0 {
+		s.min, s.ordered = e.at, true
+	}
+	s.min = min(s.min, e.at)
+	s.count++
+
+	after := s.tail
+	if s.ordered && after != 0 && e.at < p.At(after) {
+		if s.up {
+			after = p.place(s, e.at)
+		}
+		s.ordered = s.up && (after == 0 || p.At(after) <= e.at)
+	}
+	p.link(s, t, e, after)
+}
+
+// place returns the entry of an ordered list after which one due at at
+// belongs, 0 for the front, or the list's tail if that would take long.
+func (p *Pool[T]) place(s *spoke, at int64) Timer {
+	t := s.tail
+	for range nearTail {
+		if t == 0 || p.At(t) <= at {
+			return t
+		}
+		t = p.entries.At(uint32(t)).prev
+	}
+	return s.tail
+}
+
+// link puts t behind the entry after, or at the front if that is 0.
+func (p *Pool[T]) link(s *spoke, t Timer, e *entry[T], after Timer) {
+	e.prev = after
+	if after == 0 {
+		e.next = s.head
+		s.head = t
+	} else {
+		a := p.entries.At(uint32(after))
+		e.next = a.next
+		a.next = t
+	}
+	if e.next == 0 {
+		s.tail = t
+	} else {
+		p.entries.At(uint32(e.next)).prev = t
+	}
+}
+
+func (p *Pool[T]) unlink(s *spoke, e *entry[T]) {
+	if e.prev == 0 {
+		s.head = e.next
+	} else {
+		p.entries.At(uint32(e.prev)).next = e.next
+	}
+	if e.next == 0 {
+		s.tail = e.prev
+	} else {
+		p.entries.At(uint32(e.next)).prev = e.prev
+	}
+	s.count--
+}

@@ -42,6 +42,9 @@ func NewHub[T any](p *Pool[T], now int64) *Hub[T] {
 // Len returns the number of entries.
 func (h *Hub[T]) Len() int { return h.len }
 
+// At returns when t, an entry of the hub, is due. O(1).
+func (h *Hub[T]) At(t Timer) int64 { return h.pool.at(t) }
+
 // Add enters v, due at at. The timer is the caller's to keep: it is how the
 // entry is removed. Amortised O(1); O(log spokes) when at lies in another
 // spoke than the entry added or removed before.
@@ -90,12 +93,8 @@ func (h *Hub[T]) Next() (at int64, ok bool) {
 	if h.past != nil && h.past.count > 0 {
 		at = h.past.min
 	}
-	switch s := h.first(); {
-	case s == nil:
-	case s.count == 0: // the spoke used last: what comes is not before its span
-		at = min(at, s.start)
-	default:
-		at = min(at, s.min)
+	if s := h.first(); s != nil {
+		at = min(at, s.earliest())
 	}
 	return at, true
 }
@@ -123,7 +122,7 @@ func (h *Hub[T]) PopDue(now int64) (v T, at int64, ok bool) {
 	if t == 0 {
 		return v, 0, false
 	}
-	at = h.pool.At(t)
+	at = h.pool.at(t)
 	return h.Remove(t), at, true
 }
 
@@ -131,16 +130,16 @@ func (h *Hub[T]) PopDue(now int64) (v T, at int64, ok bool) {
 // spoke that is known to hold only later ones.
 func (h *Hub[T]) earliest(limit int64) Timer {
 	t, at := Timer(0), limit
-	if s := h.first(); s != nil && s.min <= limit {
-		if s = h.comeUp(); s != nil && h.pool.At(s.head) <= limit {
-			t, at = s.head, h.pool.At(s.head)
+	if s := h.first(); s != nil && s.earliest() <= limit {
+		if s = h.comeUp(); s != nil && h.pool.at(s.head) <= limit {
+			t, at = s.head, h.pool.at(s.head)
 		}
 	}
 	// Of two entries due at one instant, that in the tree came first: it was
 	// not due yet.
 	if p := h.past; p != nil && p.count > 0 && (t == 0 && p.min <= at || p.min < at) {
 		h.order(p)
-		if first := h.pool.At(p.head); first < at || t == 0 && first == at {
+		if first := h.pool.at(p.head); first < at || t == 0 && first == at {
 			t = p.head
 		}
 	}
@@ -287,7 +286,7 @@ func (h *Hub[T]) order(s *spoke) {
 	p := h.pool
 	if s.ordered {
 		if s.head != 0 {
-			s.min = p.At(s.head)
+			s.min = p.at(s.head)
 		}
 		return
 	}

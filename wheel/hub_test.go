@@ -118,6 +118,9 @@ func popOne(t *testing.T, h *Hub[uint32], m *model) {
 		if ok {
 			t.Fatalf("PopDue(%d) = %d due at %d, want none", m.now, v, at)
 		}
+		if next, ok := h.Next(); ok && next <= m.now {
+			t.Fatalf("Next = %d when nothing was due at %d: who waits for it never sleeps", next, m.now)
+		}
 		return
 	}
 	if !ok || v != m.list[0].value || at != m.list[0].at {

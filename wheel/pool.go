@@ -40,6 +40,15 @@ type spoke struct {
 	up          bool // it has come up: worth keeping in order
 }
 
+// earliest returns an instant no later than any in s, or in what comes behind
+// it if s is empty.
+func (s *spoke) earliest() int64 {
+	if s.count == 0 {
+		return s.start
+	}
+	return s.min
+}
+
 // item is an entry while it is sorted.
 type item struct {
 	at    int64
@@ -56,8 +65,8 @@ func NewPool[T any]() *Pool[T] {
 	}
 }
 
-// At returns when t is due, in O(1).
-func (p *Pool[T]) At(t Timer) int64 { return p.entries.At(uint32(t)).at }
+// at returns when t is due.
+func (p *Pool[T]) at(t Timer) int64 { return p.entries.At(uint32(t)).at }
 
 func (p *Pool[T]) newSpoke(start, last int64) *spoke {
 	s := &spoke{start: start, last: last, ordered: true}
@@ -90,11 +99,11 @@ func (p *Pool[T]) insert(s *spoke, t Timer) {
 	s.count++
 
 	after := s.tail
-	if s.ordered && after != 0 && e.at < p.At(after) {
+	if s.ordered && after != 0 && e.at < p.at(after) {
 		if s.up {
 			after = p.place(s, e.at)
 		}
-		s.ordered = s.up && (after == 0 || p.At(after) <= e.at)
+		s.ordered = s.up && (after == 0 || p.at(after) <= e.at)
 	}
 	p.link(s, t, e, after)
 }
@@ -104,7 +113,7 @@ func (p *Pool[T]) insert(s *spoke, t Timer) {
 func (p *Pool[T]) place(s *spoke, at int64) Timer {
 	t := s.tail
 	for range nearTail {
-		if t == 0 || p.At(t) <= at {
+		if t == 0 || p.at(t) <= at {
 			return t
 		}
 		t = p.entries.At(uint32(t)).prev

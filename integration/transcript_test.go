@@ -1,0 +1,198 @@
+//go:build unix
+
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"spoked/internal/transcript"
+)
+
+const (
+	// liveLimit is how much time may pass in a transcript for it to be played
+	// against a live server. Longer ones are for virtual time only.
+	liveLimit = 5 * time.Second
+
+	// patience is how long an expected reply may take. Only a failing test
+	// ever waits that long.
+	patience = 5 * time.Second
+)
+
+// TestTranscriptsReference shows that the transcripts tell the truth.
+func TestTranscriptsReference(t *testing.T) {
+	t.Parallel()
+	playAll(t, referencePath(t), nil, "beanstalkd", "1.12")
+}
+
+// TestTranscripts plays the transcripts against spoked, in each of the ways it
+// can be run: the bytes on the wire must never depend on that.
+func TestTranscripts(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"1.13", "1.12"} {
+		for _, args := range []string{"--transport epoll", "--transport epoll --loops 2", "--transport net"} {
+			if version == "1.12" {
+				args += " --compat 1.12"
+			}
+			t.Run(args, func(t *testing.T) {
+				t.Parallel()
+				playAll(t, spokedPath(t), strings.Fields(args), "spoked", version)
+			})
+		}
+	}
+}
+
+// playAll plays every transcript against a server process of its own.
+func playAll(t *testing.T, command string, args []string, tags ...string) {
+	scripts, err := transcript.ReadDir(filepath.Join("testdata", "transcripts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(scripts) == 0 {
+		t.Fatal("no transcripts")
+	}
+	for _, script := range scripts {
+		if script.Duration() > liveLimit {
+			continue
+		}
+		name := strings.TrimSuffix(filepath.Base(script.Name), ".txt")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t, command, append(args[:len(args):len(args)], script.Flags...)...)
+			d, err := newLive(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.close()
+			if err := transcript.Run(script, d, append(tags, "live")...); err != nil {
+				t.Errorf("%v\nstandard error of %s:\n%s", err, s.cmd, s.Stderr())
+			}
+		})
+	}
+}
+
+// live is a transcript's view of a running server.
+type live struct {
+	server  *server
+	clients map[string]*net.TCPConn
+	probe   *net.TCPConn
+}
+
+// newLive connects to a server. The driver keeps one connection of its own.
+func newLive(s *server) (*live, error) {
+	d := &live{server: s, clients: make(map[string]*net.TCPConn)}
+	var err error
+	d.probe, err = d.dial()
+	return d, err
+}
+
+func (d *live) dial() (*net.TCPConn, error) {
+	conn, err := net.Dial("tcp", d.server.Addr)
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.TCPConn), nil
+}
+
+func (d *live) close() {
+	d.probe.Close()
+	for _, conn := range d.clients {
+		conn.Close()
+	}
+}
+
+func (d *live) Open(client string) error {
+	conn, err := d.dial()
+	if err != nil {
+		return err
+	}
+	d.clients[client] = conn
+	return nil
+}
+
+func (d *live) Send(client string, p []byte) error {
+	_, err := d.clients[client].Write(p)
+	return err
+}
+
+func (d *live) Shut(client string) error { return d.clients[client].CloseWrite() }
+
+func (d *live) Close(client string) error {
+	err := d.clients[client].Close()
+	delete(d.clients, client)
+	return err
+}
+
+func (d *live) Receive(client string, wait bool) ([]byte, error) {
+	// Settle has seen to it that what is to come is there. The moment is for
+	// the network stack, and for a server with several loops.
+	timeout := time.Millisecond
+	if wait {
+		timeout = patience
+	}
+	conn := d.clients[client]
+	if err := conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		return nil, err
+	}
+	buf := make([]byte, 128<<10)
+	n, err := conn.Read(buf)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = nil
+	case errors.Is(err, syscall.ECONNRESET):
+		// A server that closes with bytes unread resets the connection.
+		err = io.EOF
+	}
+	return buf[:n], err
+}
+
+// Settle asks something on a connection of its own: a server that has answered
+// this has read what was sent before it. It asks twice, as a server may read
+// from all connections before it executes anything.
+func (d *live) Settle() error {
+	const question, answer = "settled?\r\n", "UNKNOWN_COMMAND\r\n"
+	if err := d.probe.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	for range 2 {
+		if _, err := io.WriteString(d.probe, question); err != nil {
+			return err
+		}
+		got := make([]byte, len(answer))
+		if _, err := io.ReadFull(d.probe, got); err != nil {
+			return fmt.Errorf("the server does not answer: %w", err)
+		}
+		if !bytes.Equal(got, []byte(answer)) {
+			return fmt.Errorf("the server answers %q with %q", question, got)
+		}
+	}
+	return nil
+}
+
+func (d *live) Advance(t time.Duration) error {
+	time.Sleep(t)
+	return nil
+}
+
+func (d *live) Signal(name string) error {
+	signals := map[string]syscall.Signal{"USR1": syscall.SIGUSR1}
+	sig, ok := signals[name]
+	if !ok {
+		return fmt.Errorf("unknown signal %q", name)
+	}
+	if err := syscall.Kill(d.server.Pid, sig); err != nil {
+		return err
+	}
+	// Nothing tells when a process has taken note of a signal.
+	time.Sleep(50 * time.Millisecond)
+	return nil
+}

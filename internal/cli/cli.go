@@ -1,0 +1,82 @@
+// Package cli is the command line of spoked: it reads the arguments, answers
+// what can be answered at once and hands everything else to the daemon. All
+// exit codes are decided here; all messages of a command that could not be
+// carried out are printed here.
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"spoked/internal/config"
+	"spoked/internal/daemon"
+)
+
+// Run runs the command line argv, the program's name first, and returns the
+// exit code of the process. It blocks for as long as the server runs.
+func Run(argv, env []string, stdout, stderr io.Writer) int {
+	p := Program{Env: env, Stdout: stdout, Stderr: stderr, Serve: daemon.Run}
+	return p.Run(argv)
+}
+
+// Program is the command with everything it touches in reach of a test.
+type Program struct {
+	// Env is the environment as NAME=VALUE.
+	Env []string
+	// Stdout gets what was asked for, Stderr everything else.
+	Stdout, Stderr io.Writer
+	// Serve runs a server until it is told to stop. An error that holds a
+	// [config.ExitError] chooses the exit code.
+	Serve func(cfg config.Config, stderr io.Writer) error
+}
+
+// Run does what argv asks for and returns the exit code.
+func (p *Program) Run(argv []string) int {
+	name, args := "spoked", argv
+	if len(argv) > 0 {
+		name, args = argv[0], argv[1:]
+	}
+	err := p.run(name, args)
+	if err == nil {
+		return config.ExitOK
+	}
+	p.complain(name, err.Error())
+	exit, ok := errors.AsType[*config.ExitError](err)
+	if !ok {
+		return config.ExitFailure
+	}
+	if exit.Code == config.ExitUsage {
+		io.WriteString(p.Stderr, config.Help(name))
+	}
+	return exit.Code
+}
+
+func (p *Program) run(name string, args []string) error {
+	inv, err := config.Parse(args, p.Env)
+	for _, warning := range inv.Warnings {
+		p.complain(name, warning)
+	}
+	if err != nil {
+		return &config.ExitError{Code: config.ExitUsage, Err: err}
+	}
+	switch inv.Action {
+	case config.ActionVersion:
+		_, err := fmt.Fprintf(p.Stdout, "spoked %s (beanstalkd protocol %s)\n", config.Version, config.Compat113)
+		return err
+	case config.ActionHelp:
+		_, err := io.WriteString(p.Stdout, config.Help(name))
+		return err
+	}
+	if inv.Config.Journal != "" {
+		// To start without it would lose the jobs that somebody wanted kept.
+		err := errors.New("-b: this version keeps jobs in memory only; the journal is not available yet")
+		return &config.ExitError{Code: config.ExitUsage, Err: err}
+	}
+	return p.Serve(inv.Config, p.Stderr)
+}
+
+// complain prints a message the way beanstalkd does.
+func (p *Program) complain(name, text string) {
+	fmt.Fprintf(p.Stderr, "%s: %s\n", name, text)
+}

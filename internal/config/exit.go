@@ -1,0 +1,24 @@
+package config
+
+// The exit codes of spoked, which are beanstalkd's. Scripts depend on them.
+const (
+	ExitOK         = 0
+	ExitFailure    = 1   // anything without a code of its own
+	ExitUsage      = 5   // a command line or environment that makes no sense
+	ExitUserLookup = 32  // -u: the user database could not be read
+	ExitNoUser     = 33  // -u: there is no such user
+	ExitSetUser    = 34  // -u: becoming that user failed
+	ExitSocket     = 111 // no socket to listen on
+)
+
+// ExitError is an error that decides the exit code of the process.
+type ExitError struct {
+	Code int
+	Err  error
+}
+
+// Error returns the text of the error inside; the code is not part of it.
+func (e *ExitError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error inside.
+func (e *ExitError) Unwrap() error { return e.Err }

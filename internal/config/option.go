@@ -1,0 +1,293 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+// Option describes one setting: what it is called on a command line and in the
+// environment, what the help says about it, and how a value is put in place.
+type Option struct {
+	// Short and Long are the flag's names with their dashes, or empty.
+	Short, Long string
+	// Env is the environment variable, or empty for what only a flag can do.
+	Env string
+	// Value is the placeholder of the flag's value, or empty for a switch,
+	// which takes none.
+	Value string
+	// Default describes the value in force when none is given, if there is one.
+	Default string
+	// Group is the heading in the help text; a group's options are neighbours.
+	Group string
+	// Help is one or two lines of text.
+	Help string
+
+	// set acts on a value. A switch given as a flag has the value "1".
+	set func(inv *Invocation, value string) error
+}
+
+// Headings of the help text.
+const (
+	groupListening = "Listening"
+	groupJobs      = "Jobs"
+	groupJournal   = "Journal (not in this version, which refuses -b)"
+	groupServing   = "Serving"
+	groupMessages  = "Messages"
+	groupOld       = "For old command lines"
+)
+
+// Options returns the table of all options in the order of the help text.
+// The environment is applied in this order too, so that of SPOKED_NO_FSYNC and
+// SPOKED_FSYNC_INTERVAL the first has the last word, whatever order they are in.
+func Options() []Option {
+	return []Option{
+		{
+			Short: "-l", Long: "--listen", Env: "SPOKED_LISTEN", Value: "ADDR", Default: "0.0.0.0",
+			Group: groupListening,
+			Help:  "host name, IP address or unix:PATH",
+			set:   setText("address", func(c *Config) *string { return &c.Listen }),
+		},
+		{
+			Short: "-p", Long: "--port", Env: "SPOKED_PORT", Value: "PORT", Default: "11300",
+			Group: groupListening,
+			Help:  "port number or service name; 0 takes any\nfree port",
+			set:   setPort,
+		},
+		{
+			Short: "-u", Long: "--user", Env: "SPOKED_USER", Value: "USER",
+			Group: groupListening,
+			Help:  "become this user, and its group, once the\nsocket is bound",
+			set:   setText("user", func(c *Config) *string { return &c.User }),
+		},
+		{
+			Short: "-z", Long: "--max-job-size", Env: "SPOKED_MAX_JOB_SIZE", Value: "BYTES", Default: "65535",
+			Group: groupJobs,
+			Help:  "largest job body, 1073741824 at most",
+			set:   setMaxJobSize,
+		},
+		{
+			Short: "-b", Long: "--journal", Env: "SPOKED_JOURNAL", Value: "DIR",
+			Group: groupJournal,
+			Help:  "keep jobs in this directory",
+			set:   setText("directory", func(c *Config) *string { return &c.Journal }),
+		},
+		{
+			Short: "-f", Long: "--fsync-interval", Env: "SPOKED_FSYNC_INTERVAL", Value: "MS", Default: "50",
+			Group: groupJournal,
+			Help:  "fsync at most once in so many milliseconds;\n0 makes every reply wait for its fsync",
+			set:   setFsyncInterval,
+		},
+		{
+			Short: "-F", Long: "--no-fsync", Env: "SPOKED_NO_FSYNC",
+			Group: groupJournal,
+			Help:  "never fsync; the system decides when to write",
+			set:   setNoFsync,
+		},
+		{
+			Short: "-s", Long: "--journal-segment-size", Env: "SPOKED_JOURNAL_SEGMENT_SIZE", Value: "BYTES", Default: "10485760",
+			Group: groupJournal,
+			Help:  "size of one journal file",
+			set:   setJournalSegmentSize,
+		},
+		{
+			Long: "--compat", Env: "SPOKED_COMPAT", Value: "VERSION", Default: "1.13",
+			Group: groupServing,
+			Help:  "reply like beanstalkd 1.12 or 1.13",
+			set:   setChoice("version", func(c *Config) *Compat { return &c.Compat }, Compat112, Compat113),
+		},
+		{
+			Long: "--loops", Env: "SPOKED_LOOPS", Value: "N", Default: "1",
+			Group: groupServing,
+			Help:  "number of event loops, 1 to 256",
+			set:   setLoops,
+		},
+		{
+			Long: "--transport", Env: "SPOKED_TRANSPORT", Value: "NAME", Default: "epoll on Linux",
+			Group: groupServing,
+			Help:  "epoll: event loops, on Linux only;\nnet: a goroutine for each connection",
+			set:   setTransport,
+		},
+		{
+			Short: "-V", Long: "--verbose", Env: "SPOKED_VERBOSE",
+			Group: groupMessages,
+			Help:  "say more; -VV reports every command (the\nvariable is the number of times)",
+			set:   setVerbose,
+		},
+		{
+			Long: "--log-format", Env: "SPOKED_LOG_FORMAT", Value: "NAME", Default: "console",
+			Group: groupMessages,
+			Help:  "console or json",
+			set:   setChoice("log format", func(c *Config) *LogFormat { return &c.LogFormat }, LogConsole, LogJSON),
+		},
+		{
+			Short: "-v", Long: "--version",
+			Group: groupMessages,
+			Help:  "print the version and exit",
+			set:   setAction(ActionVersion),
+		},
+		{
+			Short: "-h", Long: "--help",
+			Group: groupMessages,
+			Help:  "print this help and exit",
+			set:   setAction(ActionHelp),
+		},
+		{
+			Short: "-c",
+			Group: groupOld,
+			Help:  "no effect",
+			set:   warnRemoved("-c"),
+		},
+		{
+			Short: "-n",
+			Group: groupOld,
+			Help:  "no effect",
+			set:   warnRemoved("-n"),
+		},
+	}
+}
+
+// setText returns a setter for free text. Empty text is refused: it is what
+// -l "$UNSET" leaves behind, and would quietly listen to the whole world, stay
+// root or keep no journal.
+func setText(what string, field func(*Config) *string) func(*Invocation, string) error {
+	return func(inv *Invocation, value string) error {
+		if value == "" {
+			return fmt.Errorf("invalid %s: %s", what, value)
+		}
+		*field(&inv.Config) = value
+		return nil
+	}
+}
+
+// setChoice returns a setter for one of a few words.
+func setChoice[T ~string](what string, field func(*Config) *T, choices ...T) func(*Invocation, string) error {
+	return func(inv *Invocation, value string) error {
+		for _, choice := range choices {
+			if value == string(choice) {
+				*field(&inv.Config) = choice
+				return nil
+			}
+		}
+		return fmt.Errorf("invalid %s: %s (want one of %v)", what, value, choices)
+	}
+}
+
+// setAction returns a setter for a flag that is answered instead of serving.
+func setAction(action Action) func(*Invocation, string) error {
+	return func(inv *Invocation, _ string) error {
+		inv.Action = action
+		return nil
+	}
+}
+
+// warnRemoved returns a setter for a flag that beanstalkd has given up but
+// still accepts; the text is beanstalkd's.
+func warnRemoved(flag string) func(*Invocation, string) error {
+	return func(inv *Invocation, _ string) error {
+		inv.warn("%s flag was removed. binlog is always compacted.", flag)
+		return nil
+	}
+}
+
+func setPort(inv *Invocation, value string) error {
+	if value == "" { // which net takes for 0
+		return fmt.Errorf("invalid port: %s", value)
+	}
+	port, err := net.LookupPort("tcp", value)
+	if err != nil {
+		return fmt.Errorf("invalid port: %s", value)
+	}
+	inv.Config.Port = port
+	return nil
+}
+
+func setMaxJobSize(inv *Invocation, value string) error {
+	size, err := parseSize(value)
+	if err != nil {
+		return err
+	}
+	if size > MaxJobSizeLimit {
+		inv.warn("maximum job size was set to %d", MaxJobSizeLimit)
+		size = MaxJobSizeLimit
+	}
+	inv.Config.MaxJobSize = int(size)
+	return nil
+}
+
+// setFsyncInterval also undoes an earlier -F, as in beanstalkd.
+func setFsyncInterval(inv *Invocation, value string) error {
+	ms, err := parseSize(value)
+	if err != nil {
+		return err
+	}
+	if ms > math.MaxInt64/uint64(time.Millisecond) {
+		return fmt.Errorf("invalid size: %s", value)
+	}
+	inv.Config.FsyncInterval = time.Duration(ms) * time.Millisecond
+	inv.Config.NoFsync = false
+	return nil
+}
+
+func setNoFsync(inv *Invocation, value string) error {
+	noFsync, err := strconv.ParseBool(value)
+	if err != nil {
+		return fmt.Errorf("invalid switch: %s (want 0 or 1)", value)
+	}
+	inv.Config.NoFsync = noFsync
+	return nil
+}
+
+func setJournalSegmentSize(inv *Invocation, value string) error {
+	size, err := parseSize(value)
+	if err != nil {
+		return err
+	}
+	if size > math.MaxInt64 {
+		return fmt.Errorf("invalid size: %s", value)
+	}
+	inv.Config.JournalSegmentSize = int64(size)
+	return nil
+}
+
+func setLoops(inv *Invocation, value string) error {
+	loops, err := strconv.Atoi(value)
+	if err != nil || loops < 1 || loops > MaxLoops {
+		return fmt.Errorf("invalid number: %s (want 1 to %d)", value, MaxLoops)
+	}
+	inv.Config.Loops = loops
+	return nil
+}
+
+func setTransport(inv *Invocation, value string) error {
+	if Transport(value) == TransportEpoll && runtime.GOOS != "linux" {
+		return fmt.Errorf("invalid transport: %s (it needs Linux)", value)
+	}
+	set := setChoice("transport", func(c *Config) *Transport { return &c.Transport }, TransportEpoll, TransportNet)
+	return set(inv, value)
+}
+
+// setVerbose adds, so that flags repeat and build on the environment.
+func setVerbose(inv *Invocation, value string) error {
+	times, err := strconv.ParseUint(value, 10, 16)
+	if err != nil {
+		return fmt.Errorf("invalid number: %s", value)
+	}
+	inv.Config.Verbosity += int(times)
+	return nil
+}
+
+// parseSize reads decimal digits and nothing else; beanstalkd's scanf("%zu")
+// would take blanks and a minus sign too. Like scanf it returns the largest
+// number when there are too many digits: what is too large is for the caller to say.
+func parseSize(value string) (uint64, error) {
+	size, err := strconv.ParseUint(value, 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, fmt.Errorf("invalid size: %s", value)
+	}
+	return size, nil
+}

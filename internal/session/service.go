@@ -1,0 +1,120 @@
+package session
+
+import (
+	"time"
+
+	"spoked/proto"
+	"spoked/queue"
+)
+
+// A Service is what the sessions of a server share. Neither it nor any of its
+// sessions may be used concurrently with another.
+type Service struct {
+	opts    Options
+	engine  *queue.Engine
+	started int64                // instant
+	counted [proto.NumOps]uint64 // commands, for stats
+
+	cmd     proto.Command    // scratch: each Feed decodes into it
+	deliver func(queue.Wake) // the method of that name; a value made once
+	woken   []*Session       // got output outside of their own Feed
+	spare   [][]byte         // output buffers in nobody's use
+}
+
+// Options say how a Service serves.
+type Options struct {
+	MaxJobSize uint32 // largest body in bytes
+	Compat112  bool   // where beanstalkd 1.12 and 1.13 differ, do as 1.12
+	Host       Host
+
+	// Trace, unless nil, is told of each command executed or refused and its
+	// reply. The command is "" for a reply that ends a wait, and the reply is
+	// empty where a wait begins. Both are borrowed.
+	Trace func(s *Session, command string, reply []byte)
+}
+
+// Host is what the reply to stats says of the process and its machine.
+type Host struct {
+	PID                        int
+	ID                         string // 16 hex digits, random
+	Hostname, Version, Machine string // as uname has them
+	BinlogMaxSize              int64  // bytes
+
+	Usage func() (user, system time.Duration) // CPU time used so far
+}
+
+// The limits of a session's output.
+const (
+	// outputLimit is from how many bytes of output on no further command is
+	// executed. A client that does not read its replies holds no more than
+	// this and one reply.
+	outputLimit = 64 << 10
+
+	newBuffer  = 512      // bytes
+	keepBuffer = 64 << 10 // a larger buffer is not used again
+	keepSpares = 1024     // buffers
+)
+
+// NewService returns a service with an empty engine that begins at the
+// instant now.
+func NewService(now int64, opts Options) *Service {
+	v := &Service{opts: opts, engine: queue.New(now), started: now}
+	v.deliver = v.wake
+	return v
+}
+
+// Engine returns the engine that the sessions share.
+func (v *Service) Engine() *queue.Engine { return v.engine }
+
+// Advance lets happen what is due at or before now, about limit events at
+// most, and reports whether there is more.
+func (v *Service) Advance(now int64, limit int) (more bool) {
+	more = v.engine.Advance(now, limit)
+	v.engine.TakeWakes(v.deliver)
+	return more
+}
+
+// Next returns an instant no later than the earliest at which Advance has
+// something to do, and false if it has nothing to wait for.
+func (v *Service) Next() (at int64, ok bool) { return v.engine.Next() }
+
+// Drain has all further puts refused.
+func (v *Service) Drain() { v.engine.Drain() }
+
+// TakeWoken calls f for each session that has been given output since the
+// last call other than by its own Feed or HalfClose.
+func (v *Service) TakeWoken(f func(*Session)) {
+	for i := 0; i < len(v.woken); i++ {
+		f(v.woken[i])
+	}
+	clear(v.woken)
+	v.woken = v.woken[:0]
+}
+
+// wake tells a client how its wait has ended.
+func (v *Service) wake(w queue.Wake) {
+	s := w.Client.Data.(*Session)
+	s.open()
+	begin := len(s.out)
+	s.answer(w.Outcome, w.Job)
+	s.trace("", begin)
+	v.woken = append(v.woken, s)
+}
+
+// buffer returns an empty output buffer.
+func (v *Service) buffer() []byte {
+	n := len(v.spare)
+	if n == 0 {
+		return make([]byte, 0, newBuffer)
+	}
+	b := v.spare[n-1]
+	v.spare = v.spare[:n-1]
+	return b
+}
+
+// Recycle takes back a buffer that TakeOutput returned.
+func (v *Service) Recycle(b []byte) {
+	if cap(b) <= keepBuffer && len(v.spare) < keepSpares {
+		v.spare = append(v.spare, b[:0])
+	}
+}

@@ -1,0 +1,186 @@
+package session
+
+import (
+	"time"
+
+	"spoked/proto"
+	"spoked/queue"
+)
+
+// A Session is one client's conversation.
+type Session struct {
+	Owner any // the caller's
+
+	service *Service
+	client  *queue.Client
+	decoder proto.Decoder
+	out     []byte // replies not yet taken; nil if none
+
+	draft  queue.Draft // of the put whose body is arriving
+	filled uint32      // bytes of its body that have arrived
+
+	halfClosed bool // the client sends no more
+	quit       bool // the client said so
+}
+
+// NewSession begins a conversation. Close must end it.
+func (v *Service) NewSession(owner any) *Session {
+	s := &Session{
+		Owner:   owner,
+		service: v,
+		client:  v.engine.Connect(),
+		decoder: proto.Decoder{MaxJobSize: v.opts.MaxJobSize, Lax: v.opts.Compat112},
+	}
+	s.client.Data = s
+	return s
+}
+
+// Close ends the conversation: what the client had reserved becomes ready,
+// and a put of which the body has not arrived is dropped.
+func (s *Session) Close(now int64) {
+	if s.draft != (queue.Draft{}) {
+		s.service.engine.Abandon(&s.draft)
+	}
+	s.service.engine.Disconnect(now, s.client)
+	s.service.engine.TakeWakes(s.service.deliver)
+	if s.out != nil {
+		s.service.Recycle(s.out)
+		s.out = nil
+	}
+}
+
+// Waiting reports whether the client waits in a reserve. Its next command is
+// not executed, and should not be read, before that has ended.
+func (s *Session) Waiting() bool { return s.client.Waiting() }
+
+// Full reports whether so much output is waiting to be taken that no command
+// is executed.
+func (s *Session) Full() bool { return len(s.out) >= outputLimit }
+
+// Quit reports whether the client has said quit: the connection is to be
+// closed when the output has been sent.
+func (s *Session) Quit() bool { return s.quit }
+
+// HasOutput reports whether there are replies to be taken.
+func (s *Session) HasOutput() bool { return len(s.out) > 0 }
+
+// TakeOutput returns the replies that are to be sent, which become the
+// caller's, to be given back to Service.Recycle. It returns nil if there are
+// none.
+func (s *Session) TakeOutput() []byte {
+	out := s.out
+	s.out = nil
+	return out
+}
+
+// Feed executes the commands in in, which has just arrived, and returns how
+// many bytes it has dealt with: all, unless the session is Waiting, Full, or
+// has Quit. The rest must be fed again, before anything else, when it no
+// longer is. Feed keeps no reference to in.
+func (s *Session) Feed(now int64, in []byte) (n int) {
+	s.open()
+	cmd := &s.service.cmd
+	for n < len(in) && !s.quit && !s.client.Waiting() && len(s.out) < outputLimit {
+		k, event := s.decoder.Next(in[n:], cmd)
+		n += k
+		begin := len(s.out)
+		switch event {
+		case proto.More:
+			continue
+		case proto.Chunk:
+			s.fill(cmd.Data)
+			continue
+		case proto.Request:
+			s.service.counted[cmd.Op]++
+			if cmd.Op == proto.OpPut {
+				s.beginPut(now, cmd)
+				continue
+			}
+			verbs[cmd.Op](s, now, cmd)
+		default:
+			s.refuse(now, event, cmd)
+		}
+		s.service.engine.TakeWakes(s.service.deliver)
+		s.trace(cmd.Op.String(), begin)
+	}
+	if len(s.out) == 0 {
+		s.service.Recycle(s.out)
+		s.out = nil
+	}
+	return n
+}
+
+// refuse deals with the events that are not commands: the ends of a put, and
+// lines that make no sense.
+func (s *Session) refuse(now int64, event proto.Event, cmd *proto.Command) {
+	switch event {
+	case proto.BodyEnd:
+		s.endPut(now, cmd.Data)
+	case proto.BadTrailer:
+		s.service.engine.Abandon(&s.draft)
+		s.reply(proto.ExpectedCRLF)
+	case proto.Oversized:
+		s.reply(proto.JobTooBig)
+	case proto.Refused:
+		if cmd.Counted {
+			s.service.counted[cmd.Op]++
+		}
+		s.reply(cmd.Status.Reply())
+	}
+}
+
+// HalfClose tells that the client sends no more; all it has sent has been
+// fed, or will be. A client that waits, or would have to, is answered at
+// once, as by beanstalkd 1.13.
+func (s *Session) HalfClose() {
+	if s.halfClosed {
+		return
+	}
+	s.halfClosed = true
+	s.service.engine.StopWaiting(s.client)
+	s.service.engine.TakeWakes(s.service.deliver)
+}
+
+// beginPut makes room for the body that follows, unless it is too big, when
+// the decoder drops it.
+func (s *Session) beginPut(now int64, cmd *proto.Command) {
+	if cmd.Size > s.service.opts.MaxJobSize {
+		return
+	}
+	s.draft = s.service.engine.Begin(now, s.client, cmd.Pri, seconds(cmd.Delay), seconds(cmd.TTR), cmd.Size)
+	s.filled = 0
+}
+
+func (s *Session) fill(data []byte) {
+	copy(s.service.engine.Body(&s.draft)[s.filled:], data)
+	s.filled += uint32(len(data))
+}
+
+func (s *Session) endPut(now int64, data []byte) {
+	s.fill(data)
+	id, err := s.service.engine.Insert(now, &s.draft)
+	if err != nil {
+		s.reply(proto.Draining)
+		return
+	}
+	// A client that waited for the job has it by now: beanstalkd 1.13 answers
+	// INSERTED after that too.
+	s.out = proto.AppendInserted(s.out, id)
+}
+
+// open makes sure that there is an output buffer.
+func (s *Session) open() {
+	if s.out == nil {
+		s.out = s.service.buffer()
+	}
+}
+
+func (s *Session) reply(text string) { s.out = append(s.out, text...) }
+
+func (s *Session) trace(command string, begin int) {
+	if f := s.service.opts.Trace; f != nil {
+		f(s, command, s.out[begin:])
+	}
+}
+
+func seconds(n uint32) time.Duration { return time.Duration(n) * time.Second }

@@ -1,0 +1,196 @@
+package proto
+
+import "bytes"
+
+// Decoder turns what one client sends into commands and bodies. The events are
+// the same however the input is cut, save where the cuts between Chunks fall.
+// Set MaxJobSize; everything else works from zero.
+//
+// A Decoder is small, so that an idle connection costs next to nothing: 24
+// bytes, and MaxLine more from the first time that a line comes in two pieces,
+// which it then keeps. Apart from that one allocation it makes none, and a
+// line that is whole in the input is read where it stands, without a copy.
+//
+// After the client's end of file there is nothing to finish: beanstalkd drops a
+// partial line or body without a word.
+type Decoder struct {
+	block *[MaxLine]byte // the first held bytes of the current block; nil until needed
+	left  int64          // in body and drop: bytes to come, trailer included, at least 1
+
+	// MaxJobSize is the largest body accepted, in bytes without its CRLF. A
+	// change takes effect at the next command line.
+	MaxJobSize uint32
+
+	// Lax reads the number of reserve-with-timeout as beanstalkd 1.12 did.
+	Lax bool
+
+	mode mode
+	held uint8 // bytes in block; less than MaxLine
+	cr   bool  // in body, when left is 1: the byte before was the trailer's CR
+}
+
+// mode is what the next byte of input is part of.
+type mode uint8
+
+const (
+	inLine mode = iota // a command line
+	inSkip             // a line already found too long
+	inBody             // the body of a put, or its trailer
+	inDrop             // the body of a put over the limit, or its trailer
+)
+
+// Next consumes input up to and including the first event. It returns the
+// number of bytes consumed, n <= len(in), and the event; cmd holds its details.
+//
+// Call it again with the rest, in[n:], until that is empty or the event is
+// More, which consumes all. Every other event consumes at least a byte, so no
+// event waits behind empty input.
+//
+// Request and Refused set all of cmd. The events of a body set only cmd.Data,
+// so a caller who passes the same Command still finds the put there. More
+// leaves cmd alone. The slices in cmd are borrowed until the next call.
+//
+// The cost is linear in n, plus at most MaxLine bytes looked at again if a line
+// came in pieces; a body is not looked at. Next keeps no reference to in.
+func (d *Decoder) Next(in []byte, cmd *Command) (n int, ev Event) {
+	switch d.mode {
+	case inBody:
+		return d.body(in, cmd)
+	case inDrop:
+		return d.drop(in, cmd)
+	default:
+		return d.line(in, cmd)
+	}
+}
+
+// line consumes up to and including the end of a command line.
+//
+// beanstalkd reads a line into a buffer of MaxLine bytes. When that is full and
+// has no line end in it, it throws the buffer away whole and goes on so, block
+// by block, up to a line end, which it answers with BAD_FORMAT. The blocks are
+// counted from the start of the line, so neither that nor its odd consequence
+// depends on how the input is cut: a CR that is the last byte of a block is
+// thrown away with it, its LF then ends nothing, and a line of 223 bytes (or
+// 447, 671, ...) before its CRLF takes the next line with it.
+func (d *Decoder) line(in []byte, cmd *Command) (n int, ev Event) {
+	for n < len(in) {
+		held := int(d.held)
+		block := in[n:min(n+MaxLine, len(in))]
+		if held > 0 {
+			block = d.block[:held+copy(d.block[held:], in[n:])]
+		}
+
+		if end := lineEnd(block); end > 0 {
+			d.held = 0
+			return n + end - held, d.endLine(block[:end-len(crlf)], cmd)
+		}
+
+		n += len(block) - held
+		if len(block) == MaxLine {
+			d.held = 0
+			d.mode = inSkip
+			continue
+		}
+		// The block is not full, so this was the last of the input.
+		if held == 0 {
+			d.hold(block)
+		}
+		d.held = uint8(len(block))
+	}
+	return n, More
+}
+
+// lineEnd returns the length of the line at the front of block, CRLF included,
+// or 0 if it does not end there. Like beanstalkd it looks at the first CR only:
+// if anything but LF follows that one, a CRLF further on ends nothing.
+func lineEnd(block []byte) int {
+	cr := bytes.IndexByte(block, '\r')
+	if cr < 0 || cr+1 == len(block) || block[cr+1] != '\n' {
+		return 0
+	}
+	return cr + len(crlf)
+}
+
+// hold copies the beginning of a line whose end has not come yet.
+func (d *Decoder) hold(block []byte) {
+	if d.block == nil {
+		d.block = new([MaxLine]byte)
+	}
+	copy(d.block[:], block)
+}
+
+// endLine answers a line that has come to its end; line is without its CRLF.
+func (d *Decoder) endLine(line []byte, cmd *Command) Event {
+	if d.mode == inSkip {
+		d.mode = inLine
+		return refuse(cmd, Command{Status: BadFormat})
+	}
+	// beanstalkd looks for a NUL before it looks for a command.
+	if bytes.IndexByte(line, 0) >= 0 {
+		return refuse(cmd, Command{Status: BadFormat})
+	}
+
+	ev := d.parse(line, cmd)
+	if ev == Request && cmd.Op == OpPut {
+		d.expectBody(cmd.Size)
+	}
+	return ev
+}
+
+func (d *Decoder) expectBody(size uint32) {
+	d.mode = inBody
+	if size > d.MaxJobSize {
+		d.mode = inDrop
+	}
+	d.left = int64(size) + int64(len(crlf))
+}
+
+// body consumes the body of a put and the two bytes after it. If both are whole
+// in the input that is one event; the trailer may come in two pieces.
+func (d *Decoder) body(in []byte, cmd *Command) (n int, ev Event) {
+	if int64(len(in)) < d.left {
+		return d.partOfBody(in, cmd)
+	}
+
+	n = int(d.left)
+	body, ok := in[:0], d.cr && in[0] == '\n'
+	if n >= len(crlf) {
+		body, ok = in[:n-len(crlf)], string(in[n-len(crlf):n]) == crlf
+	}
+	d.mode, d.left, d.cr = inLine, 0, false
+	if !ok {
+		cmd.Data = nil
+		return n, BadTrailer
+	}
+	cmd.Data = body
+	return n, BodyEnd
+}
+
+// partOfBody consumes all of in, which does not reach the end of the trailer.
+func (d *Decoder) partOfBody(in []byte, cmd *Command) (n int, ev Event) {
+	size := max(d.left-int64(len(crlf)), 0) // of body to come
+	n = len(in)
+	d.left -= int64(n)
+	if int64(n) > size {
+		d.cr = in[size] == '\r'
+	}
+	data := in[:min(int64(n), size)]
+	if len(data) == 0 {
+		return n, More
+	}
+	cmd.Data = data
+	return n, Chunk
+}
+
+// drop consumes the body and trailer of a put over the limit. beanstalkd does
+// not look at them, not even at the trailer.
+func (d *Decoder) drop(in []byte, cmd *Command) (n int, ev Event) {
+	n = int(min(int64(len(in)), d.left))
+	d.left -= int64(n)
+	if d.left > 0 {
+		return n, More
+	}
+	d.mode = inLine
+	cmd.Data = nil
+	return n, Oversized
+}

@@ -1,0 +1,299 @@
+package queue
+
+import (
+	"time"
+
+	"spoked/internal/slab"
+)
+
+// A Draft is a put whose body is still arriving. It has its id, and keeps its
+// tube, but nobody sees it yet. The zero Draft is none.
+type Draft struct {
+	id      uint64
+	created int64
+	delay   int64
+	ttr     int64
+	body    slab.Ref
+	pri     uint32
+	tube    *tube
+}
+
+// Begin starts the put of a job with a body of size bytes into the tube that
+// c uses. A ttr under a second counts as one second. The id is taken here:
+// beanstalkd 1.13 takes it when the command line arrives, and a put that
+// fails later leaves a gap. Insert or Abandon must follow.
+func (e *Engine) Begin(now int64, c *Client, pri uint32, delay, ttr time.Duration, size uint32) Draft {
+	if !c.producer {
+		c.producer = true
+		e.stats.Producers++
+	}
+	c.used.drafts++
+	d := Draft{
+		id:      e.nextID,
+		created: now,
+		delay:   int64(delay),
+		ttr:     int64(max(ttr, time.Second)),
+		body:    e.bodies.Alloc(size),
+		pri:     pri,
+		tube:    c.used,
+	}
+	e.nextID++
+	return d
+}
+
+// Body returns the room for d's body, to be filled by the caller before
+// Insert. It is valid until then.
+func (e *Engine) Body(d *Draft) []byte { return e.bodies.At(d.body) }
+
+// Insert makes a job of d and returns its id, or abandons d and returns
+// ErrDraining.
+func (e *Engine) Insert(now int64, d *Draft) (id uint64, err error) {
+	if e.draining {
+		e.Abandon(d)
+		return 0, ErrDraining
+	}
+	slot, j := e.jobs.New()
+	*j = job{
+		id: d.id, created: d.created, delay: d.delay, ttr: d.ttr,
+		body: d.body, pri: d.pri, tube: d.tube.number,
+	}
+	e.ids.put(j.id, slot)
+	d.tube.drafts--
+	d.tube.total++
+	e.stats.TotalJobs++
+	if d.delay > 0 {
+		e.makeDelayed(now, now+d.delay, slot)
+	} else {
+		e.makeReady(now, slot)
+	}
+	id = d.id
+	*d = Draft{}
+	return id, nil
+}
+
+// Abandon gives d up.
+func (e *Engine) Abandon(d *Draft) {
+	e.bodies.Free(d.body)
+	d.tube.drafts--
+	e.release(d.tube)
+	*d = Draft{}
+}
+
+// Forever is the timeout of a reserve that waits until there is a job.
+const Forever = time.Duration(-1)
+
+// Reserve gives c the first job of the tubes it watches. If there is none it
+// returns DeadlineSoon if a job that c holds is in its last second, TimedOut
+// if timeout is 0, and else Waiting: a Wake will follow, and c must issue no
+// command before it. Amortised O(log jobs + log tubes watched).
+func (e *Engine) Reserve(now int64, c *Client, timeout time.Duration) (Job, Outcome) {
+	e.countWorker(c)
+	l := e.watchListOf(c)
+	if t := e.bestTube(l); t != nil {
+		return e.view(e.give(now, t, c)), Given
+	}
+	switch {
+	case c.soon > 0:
+		return Job{}, DeadlineSoon
+	case timeout == 0:
+		return Job{}, TimedOut
+	case timeout > 0:
+		c.timer = e.hub.Add(now+int64(timeout), due{dueTimeout, c.number})
+	}
+	e.startWaiting(c, l)
+	return Job{}, Waiting
+}
+
+// StopWaiting ends the waiting of c, which is TimedOut if it was waiting.
+func (e *Engine) StopWaiting(c *Client) {
+	if c.waiting {
+		e.wake(c, TimedOut, 0)
+	}
+}
+
+// ReserveJob gives c the job with that id in whatever tube and state it is,
+// unless it is reserved. O(log jobs).
+func (e *Engine) ReserveJob(now int64, c *Client, id uint64) (Job, error) {
+	slot := e.ids.get(id)
+	if slot == 0 || e.jobs.At(slot).state == Reserved {
+		return Job{}, ErrNotFound
+	}
+	e.countWorker(c)
+	e.makeReserved(now, e.detach(slot), c)
+	return e.view(slot), nil
+}
+
+func (e *Engine) countWorker(c *Client) {
+	if !c.worker {
+		c.worker = true
+		e.stats.Workers++
+	}
+}
+
+// reservedBy returns the slot of the job with that id if c has reserved it,
+// and 0 otherwise.
+func (e *Engine) reservedBy(c *Client, id uint64) uint32 {
+	slot := e.ids.get(id)
+	if slot == 0 {
+		return 0
+	}
+	j := e.jobs.At(slot)
+	if j.state != Reserved || e.works.At(j.work).owner != c.number {
+		return 0
+	}
+	return slot
+}
+
+// Delete ends the job with that id, which must not be reserved by another
+// client than c. O(log jobs).
+func (e *Engine) Delete(c *Client, id uint64) error {
+	slot := e.ids.get(id)
+	if slot == 0 || e.jobs.At(slot).state == Reserved && e.reservedBy(c, id) == 0 {
+		return ErrNotFound
+	}
+	e.tubes[e.jobs.At(slot).tube].deletes++
+	e.destroy(e.detach(slot))
+	return nil
+}
+
+// Release returns a job that c has reserved to its tube, with a new priority
+// and after a delay. O(log jobs).
+func (e *Engine) Release(now int64, c *Client, id uint64, pri uint32, delay time.Duration) error {
+	slot := e.reservedBy(c, id)
+	if slot == 0 {
+		return ErrNotFound
+	}
+	j := e.jobs.At(e.detach(slot))
+	j.pri, j.delay = pri, int64(delay)
+	e.works.At(j.work).releases++
+	if delay > 0 {
+		e.makeDelayed(now, now+int64(delay), slot)
+	} else {
+		e.makeReady(now, slot)
+	}
+	return nil
+}
+
+// Bury sets a job that c has reserved aside, with a new priority, until it is
+// kicked. O(1).
+func (e *Engine) Bury(c *Client, id uint64, pri uint32) error {
+	slot := e.reservedBy(c, id)
+	if slot == 0 {
+		return ErrNotFound
+	}
+	j := e.jobs.At(e.detach(slot))
+	j.pri = pri
+	e.works.At(j.work).buries++
+	e.makeBuried(slot)
+	return nil
+}
+
+// Touch starts the TTR of a job that c has reserved anew. O(1).
+func (e *Engine) Touch(now int64, c *Client, id uint64) error {
+	slot := e.reservedBy(c, id)
+	if slot == 0 {
+		return ErrNotFound
+	}
+	j := e.jobs.At(slot)
+	w := e.works.At(j.work)
+	e.stopTTR(w, c)
+	e.startTTR(now, slot, j.ttr, w, c)
+	return nil
+}
+
+// Kick makes up to n buried jobs of the tube that c uses ready, in the order
+// in which they were buried, or if there are none, up to n delayed ones, in
+// the order of their deadlines. It returns how many. O(log jobs) for each.
+func (e *Engine) Kick(now int64, c *Client, n uint32) uint32 {
+	t := c.used
+	kicked := uint32(0)
+	if t.buried.head != 0 {
+		for ; kicked < n && t.buried.head != 0; kicked++ {
+			e.kick(now, t.buried.head)
+		}
+		return kicked
+	}
+	for ; kicked < n && t.jobs[Delayed] > 0; kicked++ {
+		slot, _, _ := t.delayed.First()
+		e.kick(now, slot)
+	}
+	return kicked
+}
+
+// KickJob makes the job with that id ready if it is buried or delayed.
+// O(log jobs).
+func (e *Engine) KickJob(now int64, id uint64) error {
+	slot := e.ids.get(id)
+	if slot == 0 {
+		return ErrNotFound
+	}
+	if s := e.jobs.At(slot).state; s != Buried && s != Delayed {
+		return ErrNotFound
+	}
+	e.kick(now, slot)
+	return nil
+}
+
+func (e *Engine) kick(now int64, slot uint32) {
+	e.workOf(e.jobs.At(e.detach(slot))).kicks++
+	e.makeReady(now, slot)
+}
+
+// Peek returns the job with that id in whatever tube and state it is. O(1).
+func (e *Engine) Peek(id uint64) (Job, error) {
+	return e.found(e.ids.get(id))
+}
+
+// PeekReady returns the job of the tube that c uses that would be reserved
+// first if the tube is not paused. O(1).
+func (e *Engine) PeekReady(c *Client) (Job, error) {
+	if c.used.ready.len() == 0 {
+		return Job{}, ErrNotFound
+	}
+	return e.found(c.used.ready.top().slot)
+}
+
+// PeekDelayed returns the delayed job of the tube that c uses that will be
+// ready first. Amortised O(1).
+func (e *Engine) PeekDelayed(c *Client) (Job, error) {
+	if c.used.jobs[Delayed] == 0 {
+		return Job{}, ErrNotFound
+	}
+	slot, _, _ := c.used.delayed.First()
+	return e.found(slot)
+}
+
+// PeekBuried returns the job of the tube that c uses that was buried first.
+// O(1).
+func (e *Engine) PeekBuried(c *Client) (Job, error) {
+	return e.found(c.used.buried.head)
+}
+
+func (e *Engine) found(slot uint32) (Job, error) {
+	if slot == 0 {
+		return Job{}, ErrNotFound
+	}
+	return e.view(slot), nil
+}
+
+// Pause keeps the jobs of the named tube from being reserved, except by their
+// ids, until delay has passed. It replaces the pause before; a delay of 0
+// ends it. O(1).
+func (e *Engine) Pause(now int64, name []byte, delay time.Duration) error {
+	t := e.byName[string(name)]
+	if t == nil {
+		return ErrNotFound
+	}
+	t.pauses++
+	if t.pauseTimer != 0 {
+		e.hub.Remove(t.pauseTimer)
+		t.pauseTimer = 0
+	}
+	t.pause = int64(delay)
+	if delay > 0 {
+		t.pauseTimer = e.hub.Add(now+int64(delay), due{duePause, t.number})
+		return nil
+	}
+	e.offer(now, t)
+	return nil
+}

@@ -1,0 +1,125 @@
+package queue
+
+import "spoked/internal/slab"
+
+// idTable finds a job's slot by its id. Ids are given in sequence, so most
+// live ones are close together: they are looked up in dense pages. A page of
+// which few jobs are left is dissolved into a map, so that old jobs here and
+// there among billions of ids cost tens of bytes each and not a page.
+type idTable struct {
+	pages  *slab.Of[idPage]
+	dense  map[uint64]uint32 // number of a page of ids -> its place in pages
+	sparse map[uint64]uint32 // id -> slot
+	most   int               // ids that sparse ever had
+
+	// The page found last, and that of the newest ids, which is never dissolved.
+	hit, newest     *idPage
+	hitNo, newestNo uint64
+}
+
+// idPage has the slots of a run of ids; 0 where there is no job.
+type idPage struct {
+	slots [idsPerPage]uint32
+	live  uint32
+}
+
+const (
+	idsPerPage = 1024
+	fewIDs     = 32
+	manyIDs    = 4096
+)
+
+func newIDTable() idTable {
+	return idTable{
+		pages:  slab.NewOf[idPage](slab.NewArena(64 << 10)),
+		dense:  map[uint64]uint32{},
+		sparse: map[uint64]uint32{},
+	}
+}
+
+// find returns the page with number no, or nil.
+func (t *idTable) find(no uint64) *idPage {
+	if t.newest != nil && t.newestNo == no {
+		return t.newest
+	}
+	if t.hit != nil && t.hitNo == no {
+		return t.hit
+	}
+	i, ok := t.dense[no]
+	if !ok {
+		return nil
+	}
+	t.hit, t.hitNo = t.pages.At(i), no
+	return t.hit
+}
+
+// get returns the slot of job id, or 0. O(1).
+func (t *idTable) get(id uint64) uint32 {
+	if p := t.find(id / idsPerPage); p != nil {
+		return p.slots[id%idsPerPage]
+	}
+	if len(t.sparse) == 0 {
+		return 0
+	}
+	return t.sparse[id]
+}
+
+// put enters job id. Amortised O(1).
+func (t *idTable) put(id uint64, slot uint32) {
+	no := id / idsPerPage
+	p := t.find(no)
+	if p == nil {
+		if t.newest != nil && no < t.newestNo { // a put that took long
+			t.sparse[id] = slot
+			return
+		}
+		p = t.advance(no)
+	}
+	p.slots[id%idsPerPage] = slot
+	p.live++
+}
+
+// advance begins page no, which is newer than all others.
+func (t *idTable) advance(no uint64) *idPage {
+	old, oldNo := t.newest, t.newestNo
+	var i uint32
+	i, t.newest = t.pages.New()
+	t.newestNo = no
+	t.dense[no] = i
+	if old != nil && old.live <= fewIDs {
+		t.dissolve(old, oldNo)
+	}
+	return t.newest
+}
+
+// remove takes job id out. Amortised O(1).
+func (t *idTable) remove(id uint64) {
+	no := id / idsPerPage
+	p := t.find(no)
+	if p == nil {
+		delete(t.sparse, id)
+		if len(t.sparse) == 0 && t.most > manyIDs { // let go of the room they took
+			t.sparse, t.most = map[uint64]uint32{}, 0
+		}
+		return
+	}
+	p.slots[id%idsPerPage] = 0
+	p.live--
+	if p.live <= fewIDs && no != t.newestNo {
+		t.dissolve(p, no)
+	}
+}
+
+func (t *idTable) dissolve(p *idPage, no uint64) {
+	for k, slot := range p.slots {
+		if slot != 0 {
+			t.sparse[no*idsPerPage+uint64(k)] = slot
+		}
+	}
+	t.most = max(t.most, len(t.sparse))
+	t.pages.Free(t.dense[no])
+	delete(t.dense, no)
+	if t.hitNo == no {
+		t.hit = nil
+	}
+}

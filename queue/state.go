@@ -1,0 +1,199 @@
+package queue
+
+import "spoked/wheel"
+
+// A job changes its state in two steps: detach takes it from where its old
+// state keeps it, and one of the make functions puts it where the new one
+// does. Between the two it is in no state.
+
+// detach takes the job in slot from the heap, the hub, the list or the owner
+// that has it.
+func (e *Engine) detach(slot uint32) uint32 {
+	j := e.jobs.At(slot)
+	t := e.tubes[j.tube]
+	switch j.state {
+	case Ready:
+		t.ready.remove(e.jobs, int(j.place))
+		if j.pri < UrgentBelow {
+			t.urgent--
+			e.stats.Urgent--
+		}
+	case Delayed:
+		t.delayed.Remove(timerOf(j))
+		e.wakeFor(t)
+	case Reserved:
+		e.unreserve(j)
+	case Buried:
+		e.unbury(t, j)
+	}
+	e.leave(j, t)
+	return slot
+}
+
+// leave counts the job as not being in its state any more.
+func (e *Engine) leave(j *job, t *tube) {
+	t.jobs[j.state]--
+	e.stats.Jobs[j.state]--
+}
+
+// enter counts the job as being in state s of its tube.
+func (e *Engine) enter(slot uint32, s State) (*job, *tube) {
+	j := e.jobs.At(slot)
+	t := e.tubes[j.tube]
+	j.state = s
+	t.jobs[s]++
+	e.stats.Jobs[s]++
+	return j, t
+}
+
+// makeReady enters a detached job into its tube's heap, and gives it to the
+// client that has waited for it longest, if one has.
+func (e *Engine) makeReady(now int64, slot uint32) {
+	j, t := e.enter(slot, Ready)
+	if j.pri < UrgentBelow {
+		t.urgent++
+		e.stats.Urgent++
+	}
+	t.ready.push(e.jobs, readyItem{j.id, j.pri, slot})
+	if j.place == 0 { // otherwise the tube had something better to offer already
+		e.offer(now, t)
+	}
+}
+
+// makeDelayed has a detached job become ready at the instant at.
+func (e *Engine) makeDelayed(now, at int64, slot uint32) {
+	j, t := e.enter(slot, Delayed)
+	if t.delayed == nil {
+		t.delayed = wheel.NewHub(e.waits, now)
+	}
+	j.place = uint32(t.delayed.Add(at, slot))
+	e.wakeFor(t)
+}
+
+// makeBuried puts a detached job behind those buried in its tube before.
+func (e *Engine) makeBuried(slot uint32) {
+	j, t := e.enter(slot, Buried)
+	j.place, j.next = t.buried.tail, 0
+	if t.buried.tail == 0 {
+		t.buried.head = slot
+	} else {
+		e.jobs.At(t.buried.tail).next = slot
+	}
+	t.buried.tail = slot
+}
+
+// timerOf returns the timer of a delayed job.
+func timerOf(j *job) wheel.Timer { return wheel.Timer(j.place) }
+
+func (e *Engine) unbury(t *tube, j *job) {
+	if j.place == 0 {
+		t.buried.head = j.next
+	} else {
+		e.jobs.At(j.place).next = j.next
+	}
+	if j.next == 0 {
+		t.buried.tail = j.place
+	} else {
+		e.jobs.At(j.next).place = j.place
+	}
+}
+
+// makeReserved gives a detached job to c.
+func (e *Engine) makeReserved(now int64, slot uint32, c *Client) {
+	j, _ := e.enter(slot, Reserved)
+	w := e.workOf(j)
+	w.reserves++
+	w.owner = c.number
+	w.prev, w.next = c.reserved.tail, 0
+	if c.reserved.tail == 0 {
+		c.reserved.head = slot
+	} else {
+		e.works.At(e.jobs.At(c.reserved.tail).work).next = slot
+	}
+	c.reserved.tail = slot
+	e.startTTR(now, slot, j.ttr, w, c)
+}
+
+func (e *Engine) unreserve(j *job) {
+	w := e.works.At(j.work)
+	c := e.clients[w.owner]
+	e.stopTTR(w, c)
+	if w.prev == 0 {
+		c.reserved.head = w.next
+	} else {
+		e.works.At(e.jobs.At(w.prev).work).next = w.next
+	}
+	if w.next == 0 {
+		c.reserved.tail = w.prev
+	} else {
+		e.works.At(e.jobs.At(w.next).work).prev = w.prev
+	}
+	w.owner, w.prev, w.next = 0, 0, 0
+}
+
+// A reservation's timer goes off twice: when its last second begins, so that
+// whether a client is to be warned need not be searched for among its jobs,
+// and 1 ns after the deadline: beanstalkd 1.13 returns a job when its
+// deadline has passed, not when it is reached.
+
+func (e *Engine) startTTR(now int64, slot uint32, ttr int64, w *work, c *Client) {
+	deadline := now + ttr
+	w.soon = ttr <= margin
+	if w.soon {
+		c.soon++
+		w.timer = e.hub.Add(deadline+1, due{dueReservation, slot})
+		return
+	}
+	w.timer = e.hub.Add(deadline-margin, due{dueReservation, slot})
+}
+
+func (e *Engine) stopTTR(w *work, c *Client) {
+	if w.timer != 0 {
+		e.hub.Remove(w.timer)
+		w.timer = 0
+	}
+	if w.soon {
+		w.soon = false
+		c.soon--
+	}
+}
+
+// deadline returns when a reservation ends.
+func (e *Engine) deadline(w *work) int64 {
+	if w.soon {
+		return e.hub.At(w.timer) - 1
+	}
+	return e.hub.At(w.timer) + margin
+}
+
+// destroy ends a detached job.
+func (e *Engine) destroy(slot uint32) {
+	j := e.jobs.At(slot)
+	t := e.tubes[j.tube]
+	e.ids.remove(j.id)
+	e.bodies.Free(j.body)
+	if j.work != 0 {
+		e.works.Free(j.work)
+	}
+	e.jobs.Free(slot)
+	e.release(t)
+}
+
+// offer gives the jobs that t can give to the clients that wait for them.
+// It must be called whenever t offers a job that it did not offer before.
+func (e *Engine) offer(now int64, t *tube) {
+	for t.offers() {
+		c := t.oldestWaiting()
+		if c == nil {
+			return
+		}
+		e.wake(c, Given, e.give(now, t, c))
+	}
+}
+
+// give reserves the first ready job of t for c.
+func (e *Engine) give(now int64, t *tube, c *Client) uint32 {
+	slot := e.detach(t.ready.top().slot)
+	e.makeReserved(now, slot, c)
+	return slot
+}

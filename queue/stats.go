@@ -1,0 +1,110 @@
+package queue
+
+import "time"
+
+// Stats are the engine's counts. The counters begin at 0 with the engine.
+type Stats struct {
+	Jobs   [NumStates]int // now, by State
+	Urgent int            // ready now, with a priority below UrgentBelow
+
+	TotalJobs uint64 // put
+	Timeouts  uint64 // reservations that ran out
+
+	Tubes            int
+	Connections      int // clients
+	Producers        int // clients that have begun a put
+	Workers          int // clients that have reserved, or tried to
+	Waiting          int // clients that wait in a reserve
+	TotalConnections uint64
+}
+
+// Stats returns the engine's counts. O(1).
+func (e *Engine) Stats() Stats {
+	s := e.stats
+	s.Tubes = len(e.list)
+	return s
+}
+
+// TubeStats are a tube's counts. The counters begin at 0 with the tube.
+type TubeStats struct {
+	Name      string
+	Jobs      [NumStates]int // now, by State
+	Urgent    int            // ready now, with a priority below UrgentBelow
+	TotalJobs uint64         // put
+	Using     int            // clients
+	Watching  int            // clients
+	Waiting   int            // clients that watch it and wait in a reserve
+	Deletes   uint64         // jobs deleted
+	Pauses    uint64         // times it was paused
+	Pause     time.Duration  // length of the present pause, or 0
+	PauseLeft time.Duration  // of it
+}
+
+// TubeStats returns the counts of the named tube. O(1), and O(different
+// watch lists) where clients watch the tube among others.
+func (e *Engine) TubeStats(now int64, name []byte) (TubeStats, error) {
+	t := e.byName[string(name)]
+	if t == nil {
+		return TubeStats{}, ErrNotFound
+	}
+	s := TubeStats{
+		Name:      t.name,
+		Jobs:      t.jobs,
+		Urgent:    t.urgent,
+		TotalJobs: t.total,
+		Using:     t.using,
+		Watching:  t.watching,
+		Waiting:   t.waitingClients(),
+		Deletes:   t.deletes,
+		Pauses:    t.pauses,
+		Pause:     time.Duration(t.pause),
+	}
+	if t.pause > 0 {
+		s.PauseLeft = time.Duration(e.hub.At(t.pauseTimer) - now)
+	}
+	return s, nil
+}
+
+// JobStats tell everything about a job but its body.
+type JobStats struct {
+	ID       uint64
+	Tube     string
+	State    State
+	Pri      uint32
+	Age      time.Duration // since the put
+	Delay    time.Duration // as the last put or release said
+	TTR      time.Duration
+	TimeLeft time.Duration // until a delayed job is ready or a reservation ends; else 0
+
+	Reserves, Timeouts, Releases, Buries, Kicks uint32 // times
+}
+
+// JobStats returns what there is to tell about the job with that id. O(1).
+func (e *Engine) JobStats(now int64, id uint64) (JobStats, error) {
+	slot := e.ids.get(id)
+	if slot == 0 {
+		return JobStats{}, ErrNotFound
+	}
+	j := e.jobs.At(slot)
+	t := e.tubes[j.tube]
+	s := JobStats{
+		ID:    j.id,
+		Tube:  t.name,
+		State: j.state,
+		Pri:   j.pri,
+		Age:   time.Duration(now - j.created),
+		Delay: time.Duration(j.delay),
+		TTR:   time.Duration(j.ttr),
+	}
+	if j.work != 0 {
+		w := e.works.At(j.work)
+		s.Reserves, s.Timeouts, s.Releases, s.Buries, s.Kicks = w.reserves, w.timeouts, w.releases, w.buries, w.kicks
+		if j.state == Reserved {
+			s.TimeLeft = time.Duration(e.deadline(w) - now)
+		}
+	}
+	if j.state == Delayed {
+		s.TimeLeft = time.Duration(t.delayed.At(timerOf(j)) - now)
+	}
+	return s, nil
+}

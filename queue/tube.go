@@ -1,0 +1,116 @@
+package queue
+
+import (
+	"spoked/wheel"
+)
+
+// tube is a named queue. It exists while it is used, watched, or holds a job
+// in any state; "default" always does.
+type tube struct {
+	name   string
+	number uint32 // in Engine.tubes; jobs refer to their tube by it
+	listed int    // index in Engine.list
+	hash   watchHash
+
+	ready   readyHeap
+	delayed *wheel.Hub[uint32] // job slots by deadline; nil until the first delayed job
+	wake    wheel.Timer        // on the engine's hub, for the first delayed job
+	buried  struct{ head, tail uint32 }
+
+	jobs     [NumStates]int
+	urgent   int // ready jobs with a priority below UrgentBelow
+	drafts   int // puts of which the body is still arriving
+	using    int // clients
+	watching int // clients
+
+	total   uint64 // jobs put
+	deletes uint64 // jobs deleted by command
+	pauses  uint64
+
+	pause      int64       // ns; 0 if not paused
+	pauseTimer wheel.Timer // when it ends
+
+	// Who waits for its jobs; see watch.go.
+	solo  *watchList // of the clients that watch this tube alone; nil until there is one
+	subs  []*subscription
+	armed armedHeap
+}
+
+// manyTubes is how many of them leave tables worth dropping behind.
+const manyTubes = 1024
+
+// offers reports whether the tube has a job to give.
+func (t *tube) offers() bool { return t.ready.len() > 0 && t.pause == 0 }
+
+// unused reports whether nothing keeps the tube.
+func (t *tube) unused() bool {
+	return t.using == 0 && t.watching == 0 && t.drafts == 0 && t.jobs == [NumStates]int{}
+}
+
+// tube returns the tube of that name, and makes it if there is none.
+func (e *Engine) tube(name []byte) *tube {
+	if t := e.byName[string(name)]; t != nil {
+		return t
+	}
+	t := &tube{
+		name:   string(name),
+		listed: len(e.list),
+		hash:   watchHash{e.random(), e.random()},
+	}
+	t.ready.pages = e.heapPages
+	if n := len(e.freeTubes); n > 0 {
+		t.number = e.freeTubes[n-1]
+		e.freeTubes = e.freeTubes[:n-1]
+		e.tubes[t.number] = t
+	} else {
+		t.number = uint32(len(e.tubes))
+		e.tubes = append(e.tubes, t)
+	}
+	e.list = append(e.list, t)
+	e.byName[t.name] = t
+	return t
+}
+
+// release drops t if nothing keeps it any more. Its counters and its pause go
+// with it. The last tube of the list takes its place there, as in beanstalkd.
+func (e *Engine) release(t *tube) {
+	if t == e.defaultTube || !t.unused() {
+		return
+	}
+	if t.pauseTimer != 0 {
+		e.hub.Remove(t.pauseTimer)
+	}
+	if t.wake != 0 {
+		e.hub.Remove(t.wake)
+	}
+	last := len(e.list) - 1
+	e.list[t.listed] = e.list[last]
+	e.list[t.listed].listed = t.listed
+	e.list[last] = nil
+	e.list = e.list[:last]
+	delete(e.byName, t.name)
+	e.tubes[t.number] = nil
+	e.freeTubes = append(e.freeTubes, t.number)
+	if len(e.list) == 1 && cap(e.list) > manyTubes { // let go of the room they took
+		e.list = []*tube{e.defaultTube}
+		e.byName = map[string]*tube{e.defaultTube.name: e.defaultTube}
+		e.tubes = []*tube{e.defaultTube}
+		e.freeTubes = nil
+	}
+}
+
+// wakeFor has the engine's hub look at t when its first delayed job may be
+// due. A wake that is too early is harmless, and left as it is.
+func (e *Engine) wakeFor(t *tube) {
+	at, ok := t.delayed.Next()
+	if t.wake != 0 {
+		if ok && e.hub.At(t.wake) <= at {
+			return
+		}
+		e.hub.Remove(t.wake)
+		t.wake = 0
+	}
+	if ok {
+		t.wake = e.hub.Add(at, due{dueDelayed, t.number})
+	}
+}

@@ -1,5 +1,7 @@
 //go:build unix
 
+// Package integration looks at spoked from outside: it builds the program, runs
+// it and talks to it, as it does to a real beanstalkd where one is installed.
 package integration
 
 import (
@@ -102,6 +104,34 @@ type server struct {
 // before that without being told to, the test fails.
 func startServer(t *testing.T, command string, args ...string) *server {
 	t.Helper()
+	s := launch(t, command, args)
+	t.Cleanup(func() {
+		select {
+		case <-s.ended:
+			if !s.ending.Load() {
+				t.Errorf("%s ended by itself: %v\n%s", s.cmd, s.err, s.Stderr())
+			}
+		default:
+			s.Stop(os.Kill)
+		}
+	})
+	if err := s.awaitListening(); err != nil {
+		s.ending.Store(true) // that it ended need not be said twice
+		t.Fatalf("%s: %v\n%s", s.cmd, err, s.Stderr())
+	}
+	return s
+}
+
+// launching is held while a port is tried out and while a process starts. From
+// fork to exec, a new process has a copy of every socket that is open here, and
+// would keep the port from the server it was tried out for.
+var launching sync.Mutex
+
+// launch starts the process of a server on a free port.
+func launch(t *testing.T, command string, args []string) *server {
+	t.Helper()
+	launching.Lock()
+	defer launching.Unlock()
 	port := freePort(t)
 	s := &server{
 		Addr:  net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
@@ -117,20 +147,6 @@ func startServer(t *testing.T, command string, args ...string) *server {
 		s.err = s.cmd.Wait()
 		close(s.ended)
 	}()
-	t.Cleanup(func() {
-		select {
-		case <-s.ended:
-			if !s.ending.Load() {
-				t.Errorf("%s ended by itself: %v\n%s", s.cmd, s.err, s.Stderr())
-			}
-		default:
-			s.Stop(os.Kill)
-		}
-	})
-	if err := s.awaitListening(); err != nil {
-		s.ending.Store(true) // that it ended need not be said twice
-		t.Fatalf("%s: %v\n%s", s.cmd, err, s.Stderr())
-	}
 	return s
 }
 

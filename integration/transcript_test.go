@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -85,11 +84,16 @@ type live struct {
 	server  *server
 	clients map[string]*net.TCPConn
 	probe   *net.TCPConn
+	hungUp  bool // somebody has, since the last Settle
 }
 
 // newLive connects to a server. The driver keeps one connection of its own.
 func newLive(s *server) (*live, error) {
-	d := &live{server: s, clients: make(map[string]*net.TCPConn)}
+	d := &live{
+		server:  s,
+		clients: make(map[string]*net.TCPConn),
+		hungUp:  true, // startServer has, which connected to see if it can
+	}
 	var err error
 	d.probe, err = d.dial()
 	return d, err
@@ -124,18 +128,20 @@ func (d *live) Send(client string, p []byte) error {
 	return err
 }
 
-func (d *live) Shut(client string) error { return d.clients[client].CloseWrite() }
+func (d *live) Shut(client string) error {
+	d.hungUp = true
+	return d.clients[client].CloseWrite()
+}
 
 func (d *live) Close(client string) error {
 	err := d.clients[client].Close()
 	delete(d.clients, client)
+	d.hungUp = true
 	return err
 }
 
 func (d *live) Receive(client string, wait bool) ([]byte, error) {
-	// Settle has seen to it that what is to come is there. The moment is for
-	// the network stack, and for a server with several loops.
-	timeout := time.Millisecond
+	timeout := time.Millisecond // Settle has waited for what is to come
 	if wait {
 		timeout = patience
 	}
@@ -155,25 +161,41 @@ func (d *live) Receive(client string, wait bool) ([]byte, error) {
 	return buf[:n], err
 }
 
-// Settle asks something on a connection of its own: a server that has answered
-// this has read what was sent before it. It asks twice, as a server may read
-// from all connections before it executes anything.
+// Settle asks something on a connection of its own: a server that answers this
+// has got round to what was sent before it, or nearly so. The network does not
+// keep order between connections, and a server may need several turns for one
+// thing and serve others in between. So Settle asks again after a moment, a
+// longer one after a hang-up, which no reply ever confirms.
 func (d *live) Settle() error {
+	const turns = 3
+	moment := time.Millisecond
+	if d.hungUp {
+		moment = 10 * time.Millisecond
+		d.hungUp = false
+	}
+	for range turns {
+		if err := d.ask(); err != nil {
+			return err
+		}
+		time.Sleep(moment)
+	}
+	return nil
+}
+
+func (d *live) ask() error {
 	const question, answer = "settled?\r\n", "UNKNOWN_COMMAND\r\n"
 	if err := d.probe.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
-	for range 2 {
-		if _, err := io.WriteString(d.probe, question); err != nil {
-			return err
-		}
-		got := make([]byte, len(answer))
-		if _, err := io.ReadFull(d.probe, got); err != nil {
-			return fmt.Errorf("the server does not answer: %w", err)
-		}
-		if !bytes.Equal(got, []byte(answer)) {
-			return fmt.Errorf("the server answers %q with %q", question, got)
-		}
+	if _, err := io.WriteString(d.probe, question); err != nil {
+		return err
+	}
+	got := make([]byte, len(answer))
+	if _, err := io.ReadFull(d.probe, got); err != nil {
+		return fmt.Errorf("the server does not answer: %w", err)
+	}
+	if string(got) != answer {
+		return fmt.Errorf("the server answers %q with %q", question, got)
 	}
 	return nil
 }

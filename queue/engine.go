@@ -65,6 +65,7 @@ type dueKind uint32
 const (
 	dueReservation dueKind = iota // what: slot of a reserved job; its last second begins, or it ends
 	dueTimeout                    // what: number of a client, which waits no longer
+	dueLastCall                   // the same, but put off until all else of its instant has happened
 	dueDelayed                    // what: number of a tube, which may have delayed jobs to make ready
 	duePause                      // what: number of a tube, the pause of which ends
 )

@@ -53,6 +53,13 @@ type profile struct {
 	more                 []oper // more of these
 }
 
+// The years of a simulation end early enough for the longest delay to end
+// before 2262, when int64 does.
+const (
+	start = int64(1e18) // in 2001
+	end   = int64(4e18) // in 2096
+)
+
 // oper is a kind of step, and how often it is taken.
 type oper struct {
 	weight int
@@ -133,7 +140,6 @@ type simDraft struct {
 }
 
 func simulate(t testing.TB, p profile, seed uint64, steps int) {
-	const start = int64(1e18) // September 2001
 	s := &sim{t: t, r: rand.New(rand.NewPCG(seed, 0)), p: p, engine: queue.New(start), model: newModel(start)}
 	opers := append(slices.Clone(usual), p.more...)
 	sum := 0
@@ -244,10 +250,11 @@ func (s *sim) pass() {
 		now += 1 + s.r.Int64N(1e6)
 	case happen != nil && s.r.IntN(3) > 0:
 		now = max(now+1, next+s.r.Int64N(3)-1) // around when something happens
-	case now < 4e18 && s.r.IntN(50) == 0:
-		now += s.r.Int64N(int64(3 * 365 * 24 * time.Hour))
 	default:
 		now += int64(s.duration())
+	}
+	if now > end {
+		now = s.model.now
 	}
 	s.advance(now)
 	s.advance(now + 1 + s.r.Int64N(1000))

@@ -19,9 +19,13 @@ func (e *Engine) Advance(now int64, limit int) (more bool) {
 		switch d.kind {
 		case dueReservation:
 			e.reservationDue(now, at, d.what)
-		case dueTimeout:
+		case dueTimeout, dueLastCall:
 			c := e.clients[d.what]
 			c.timer = 0
+			if next, ok := e.hub.Next(); d.kind == dueTimeout && ok && next <= at {
+				c.timer = e.hub.Add(at, due{dueLastCall, d.what}) // a job may come at the last moment
+				continue
+			}
 			e.wake(c, TimedOut, 0)
 		case duePause:
 			t := e.tubes[d.what]

@@ -17,6 +17,7 @@ type Service struct {
 
 	cmd     proto.Command    // scratch: each Feed decodes into it
 	deliver func(queue.Wake) // the method of that name; a value made once
+	yield   bool             // the present Feed is to end
 	woken   []*Session       // got output outside of their own Feed
 	spare   [][]byte         // output buffers in nobody's use
 }
@@ -99,6 +100,10 @@ func (v *Service) wake(w queue.Wake) {
 	s.answer(w.Outcome, w.Job)
 	s.trace("", begin)
 	v.woken = append(v.woken, s)
+	if s.Backlog {
+		s.Backlog = false
+		v.yield = true
+	}
 }
 
 // buffer returns an empty output buffer.

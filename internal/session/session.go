@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math"
 	"time"
 
 	"spoked/proto"
@@ -11,6 +12,12 @@ import (
 type Session struct {
 	Owner any // the caller's
 
+	// Backlog is for the caller to set while the client waits in a reserve and
+	// has sent more behind it. When its wait ends by another client's command,
+	// that client's Feed ends, so that the caller can let the two take turns.
+	Backlog bool
+
+	id      uint64
 	service *Service
 	client  *queue.Client
 	decoder proto.Decoder
@@ -27,6 +34,7 @@ type Session struct {
 func (v *Service) NewSession(owner any) *Session {
 	s := &Session{
 		Owner:   owner,
+		id:      v.engine.Stats().TotalConnections + 1,
 		service: v,
 		client:  v.engine.Connect(),
 		decoder: proto.Decoder{MaxJobSize: v.opts.MaxJobSize, Lax: v.opts.Compat112},
@@ -35,10 +43,13 @@ func (v *Service) NewSession(owner any) *Session {
 	return s
 }
 
+// ID returns the session's number, counted from 1.
+func (s *Session) ID() uint64 { return s.id }
+
 // Close ends the conversation: what the client had reserved becomes ready,
 // and a put of which the body has not arrived is dropped.
 func (s *Session) Close(now int64) {
-	if s.draft != (queue.Draft{}) {
+	if s.Receiving() {
 		s.service.engine.Abandon(&s.draft)
 	}
 	s.service.engine.Disconnect(now, s.client)
@@ -73,14 +84,17 @@ func (s *Session) TakeOutput() []byte {
 	return out
 }
 
-// Feed executes the commands in in, which has just arrived, and returns how
-// many bytes it has dealt with: all, unless the session is Waiting, Full, or
-// has Quit. The rest must be fed again, before anything else, when it no
-// longer is. Feed keeps no reference to in.
-func (s *Session) Feed(now int64, in []byte) (n int) {
+// Feed executes the commands in in, which has just arrived, at most limit of
+// them. It returns how many it has executed, and how many bytes it has dealt
+// with: all, unless the session is Waiting, Full, or has Quit, the limit is
+// reached, or a client with a Backlog has been woken. The rest must be fed
+// again, before anything else. Feed keeps no reference to in.
+func (s *Session) Feed(now int64, in []byte, limit int) (n, commands int) {
+	v := s.service
+	cmd := &v.cmd
+	v.yield = false
 	s.open()
-	cmd := &s.service.cmd
-	for n < len(in) && !s.quit && !s.client.Waiting() && len(s.out) < outputLimit {
+	for n < len(in) && commands < limit && !v.yield && !s.quit && !s.client.Waiting() && len(s.out) < outputLimit {
 		k, event := s.decoder.Next(in[n:], cmd)
 		n += k
 		begin := len(s.out)
@@ -91,7 +105,7 @@ func (s *Session) Feed(now int64, in []byte) (n int) {
 			s.fill(cmd.Data)
 			continue
 		case proto.Request:
-			s.service.counted[cmd.Op]++
+			v.counted[cmd.Op]++
 			if cmd.Op == proto.OpPut {
 				s.beginPut(now, cmd)
 				continue
@@ -100,15 +114,22 @@ func (s *Session) Feed(now int64, in []byte) (n int) {
 		default:
 			s.refuse(now, event, cmd)
 		}
-		s.service.engine.TakeWakes(s.service.deliver)
+		commands++
+		v.engine.TakeWakes(v.deliver)
 		s.trace(cmd.Op.String(), begin)
 	}
 	if len(s.out) == 0 {
-		s.service.Recycle(s.out)
+		v.Recycle(s.out)
 		s.out = nil
 	}
-	return n
+	return n, commands
 }
+
+// Receiving reports whether the body of a put is arriving.
+func (s *Session) Receiving() bool { return s.draft != (queue.Draft{}) }
+
+// NoLimit is the limit of a Feed without one.
+const NoLimit = math.MaxInt
 
 // refuse deals with the events that are not commands: the ends of a put, and
 // lines that make no sense.

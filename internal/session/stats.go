@@ -34,6 +34,12 @@ func (s *Session) text(y *proto.YAML, key, value string) {
 	y.Quoted(key, value)
 }
 
+// secondsLeft returns the whole seconds that are left of a time. All commands
+// that arrive together have one instant, but in beanstalkd a moment always
+// passes between a put and the stats-job behind it, so that of 5 seconds 4
+// are left.
+func secondsLeft(d time.Duration) int64 { return int64((d - 1) / time.Second) }
+
 func jobCounts(y *proto.YAML, urgent int, jobs [queue.NumStates]int) {
 	y.Uint("current-jobs-urgent", uint64(urgent))
 	y.Uint("current-jobs-ready", uint64(jobs[queue.Ready]))
@@ -107,7 +113,7 @@ func statsTube(s *Session, now int64, cmd *proto.Command) {
 	y.Uint("cmd-delete", st.Deletes)
 	y.Uint("cmd-pause-tube", st.Pauses)
 	y.Uint("pause", uint64(st.Pause/time.Second))
-	y.Int("pause-time-left", int64(st.PauseLeft/time.Second))
+	y.Int("pause-time-left", secondsLeft(st.PauseLeft))
 	s.out = y.End()
 }
 
@@ -125,7 +131,7 @@ func statsJob(s *Session, now int64, cmd *proto.Command) {
 	y.Int("age", int64(st.Age/time.Second))
 	y.Int("delay", int64(st.Delay/time.Second))
 	y.Int("ttr", int64(st.TTR/time.Second))
-	y.Int("time-left", int64(st.TimeLeft/time.Second))
+	y.Int("time-left", secondsLeft(st.TimeLeft))
 	y.Int("file", 0)
 	y.Uint("reserves", uint64(st.Reserves))
 	y.Uint("timeouts", uint64(st.Timeouts))

@@ -185,7 +185,7 @@ func (v *virtual) step(c *connection) bool {
 	if v.cut > 0 {
 		n = min(n, v.cut)
 	}
-	fed := c.session.Feed(v.now, c.in[:n])
+	fed, _ := c.session.Feed(v.now, c.in[:n], session.NoLimit)
 	c.in = c.in[fed:]
 	if c.eof {
 		c.session.HalfClose()

@@ -1,0 +1,104 @@
+//go:build unix
+
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"os/user"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"spoked/internal/config"
+)
+
+func notify(c chan<- os.Signal) {
+	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
+}
+
+func ignore(c chan<- os.Signal) { signal.Stop(c) }
+
+func isDrain(s os.Signal) bool { return s == syscall.SIGUSR1 }
+
+// usage returns the CPU time that the process has used.
+func usage() (user, system time.Duration) {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0, 0
+	}
+	return time.Duration(u.Utime.Nano()), time.Duration(u.Stime.Nano())
+}
+
+func uname() (hostname, version, machine string) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", "", ""
+	}
+	return unix.ByteSliceToString(u.Nodename[:]), unix.ByteSliceToString(u.Version[:]), unix.ByteSliceToString(u.Machine[:])
+}
+
+// isListening reports whether l's socket accepts connections.
+func isListening(l net.Listener) bool {
+	sc, ok := l.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	listening := 0
+	err = rc.Control(func(fd uintptr) { listening, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ACCEPTCONN) })
+	return err == nil && listening != 0
+}
+
+// becomeUser gives up the privileges of the process for those of the named
+// user, its groups included.
+func becomeUser(name string) error {
+	u, err := user.Lookup(name)
+	if _, unknown := errors.AsType[user.UnknownUserError](err); unknown {
+		return &config.ExitError{Code: config.ExitNoUser, Err: fmt.Errorf("no such user: %s", name)}
+	}
+	if err != nil {
+		return &config.ExitError{Code: config.ExitUserLookup, Err: err}
+	}
+	groups, err := groupsOf(u)
+	if err != nil {
+		return &config.ExitError{Code: config.ExitUserLookup, Err: err}
+	}
+	uid, _ := strconv.Atoi(u.Uid) // numeric on Unix
+	gid, _ := strconv.Atoi(u.Gid)
+	for _, step := range []struct {
+		call string
+		err  error
+	}{
+		{"setgroups", syscall.Setgroups(groups)},
+		{"setgid", syscall.Setgid(gid)},
+		{"setuid", syscall.Setuid(uid)},
+	} {
+		if step.err != nil {
+			return &config.ExitError{Code: config.ExitSetUser, Err: fmt.Errorf("becoming user %s: %s: %w", name, step.call, step.err)}
+		}
+	}
+	return nil
+}
+
+func groupsOf(u *user.User) ([]int, error) {
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil, err
+	}
+	var groups []int
+	for _, id := range ids {
+		if gid, err := strconv.Atoi(id); err == nil {
+			groups = append(groups, gid)
+		}
+	}
+	return groups, nil
+}

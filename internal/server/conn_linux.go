@@ -1,0 +1,256 @@
+package server
+
+import (
+	"syscall"
+	"unsafe"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"spoked/internal/session"
+	"spoked/proto"
+)
+
+// conn is a connection of an event loop. Only its loop touches it, apart from
+// the session, which the server's mutex guards.
+type conn struct {
+	loop       *loop
+	session    *session.Session // nil until its loop has adopted it
+	fd         int
+	generation int32 // tells it from others that had the descriptor
+
+	in   []byte // read in this turn, part of the loop's buffer
+	rest []byte // read before and not yet dealt with
+	out  []byte // taken from the session and not yet sent
+
+	readable bool // reading may bring something
+	hungUp   bool // the peer has closed its side; there may be unread input
+	eof      bool // all input has been read
+	broken   bool // reading or writing has failed
+	waiting  bool // the session waits in a reserve
+	last     bool // to be closed when out has been sent
+	dead     bool // closed, or about to be
+	queued   bool // in loop.active
+	soiled   bool // in loop.dirty
+	inTurns  bool // see pace
+	pace     pace
+}
+
+// ready notes what epoll has said of c.
+func (l *loop) ready(c *conn, events uint32) {
+	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		c.readable = true
+		c.hungUp = c.hungUp || events&(unix.EPOLLRDHUP|unix.EPOLLHUP) != 0
+		if events&unix.EPOLLERR != 0 || events&unix.EPOLLHUP != 0 {
+			c.broken = c.waiting || len(c.out) > 0 // nobody is there to be answered
+		}
+		l.activate(c)
+	}
+	if events&unix.EPOLLOUT != 0 && len(c.out) > 0 {
+		l.soil(c)
+	}
+}
+
+// activate has c looked at in the next turn.
+func (l *loop) activate(c *conn) {
+	if !c.queued {
+		c.queued = true
+		l.active = append(l.active, c)
+	}
+}
+
+// soil has c's output written at the end of this turn.
+func (l *loop) soil(c *conn) {
+	if !c.soiled {
+		c.soiled = true
+		l.dirty = append(l.dirty, c)
+	}
+}
+
+// kill has c closed in the next turn.
+func (l *loop) kill(c *conn) {
+	c.dead = true
+	l.dead = append(l.dead, c)
+}
+
+// wantsInput reports whether c is to be read from.
+func (c *conn) wantsInput() bool {
+	return c.readable && !c.dead && !c.last && !c.waiting && len(c.out) == 0 && len(c.rest) == 0 &&
+		(!c.inTurns || c.pace.reading)
+}
+
+// serve executes what c has sent. The mutex is held.
+func (l *loop) serve(c *conn, now int64) {
+	if c.broken {
+		l.close(c, now)
+		return
+	}
+	if c.hungUp || c.eof {
+		if c.waiting {
+			c.takeTurns(0)
+		}
+		c.session.HalfClose()
+	}
+	if len(c.out) == 0 {
+		l.feed(c, now)
+	}
+	l.collect(c)
+	c.session.Backlog = c.waiting && (len(c.rest) > 0 || c.readable)
+	c.last = c.last || c.session.Quit() || c.eof && len(c.rest) == 0 && !c.waiting
+	if len(c.out) > 0 && !c.inTurns {
+		return // flush decides what is next
+	}
+	if c.last && len(c.out) == 0 {
+		l.close(c, now)
+		return
+	}
+	l.goOn(c)
+}
+
+// feed gives the session what has been read of c, in this turn or before.
+func (l *loop) feed(c *conn, now int64) {
+	in, kept := c.in, len(c.rest) > 0
+	c.in = nil
+	if kept {
+		in = c.rest
+	}
+	if len(in) == 0 && !c.inTurns {
+		return
+	}
+	part, limit := in, session.NoLimit
+	if c.inTurns {
+		part, limit = in[:c.pace.portion(len(in), c.session.Receiving())], 1
+	}
+	n, commands := c.session.Feed(now, part, limit)
+	switch {
+	case n == len(in):
+		c.rest = nil
+	case kept:
+		c.rest = in[n:]
+	default:
+		c.rest = append([]byte(nil), in[n:]...)
+	}
+	switch {
+	case c.inTurns:
+		c.pace.used(n, commands)
+		c.inTurns = c.hungUp || len(c.rest) > 0 || c.readable
+	case n < len(in) && !c.session.Waiting() && !c.session.Full() && !c.session.Quit():
+		c.takeTurns(max(0, proto.MaxLine-n)) // it has woken a client with a backlog
+	}
+}
+
+// takeTurns puts c at beanstalkd's pace, with so many bytes read.
+func (c *conn) takeTurns(window int) {
+	c.inTurns = true
+	c.pace = pace{window: window}
+}
+
+// goOn has c looked at again if it can do more now.
+func (l *loop) goOn(c *conn) {
+	if !c.waiting && (len(c.rest) > 0 || c.readable || c.eof) {
+		l.activate(c)
+	}
+}
+
+// woken takes note that the wait of c has ended. The mutex is held.
+func (l *loop) woken(c *conn) {
+	if len(c.rest) > 0 || c.readable {
+		c.takeTurns(len(c.rest))
+	}
+	l.collect(c)
+	l.activate(c)
+}
+
+// collect takes the replies from the session. The mutex is held.
+func (l *loop) collect(c *conn) {
+	c.waiting = c.session.Waiting()
+	if !c.session.HasOutput() {
+		return
+	}
+	if out := c.session.TakeOutput(); c.out == nil {
+		c.out = out
+	} else {
+		c.out = append(c.out, out...)
+		l.sent = append(l.sent, out)
+	}
+	l.soil(c)
+}
+
+// flush writes what it can of c's output. What is left is written when an
+// edge tells that there is room; nothing is read or executed before.
+func (l *loop) flush(c *conn) {
+	for len(c.out) > 0 {
+		n, errno := rawWrite(c.fd, c.out)
+		if errno == unix.EAGAIN {
+			return
+		}
+		if errno != 0 {
+			l.server.log.Debug("write failed", zap.Int("fd", c.fd), zap.Error(errno))
+			l.kill(c)
+			return
+		}
+		c.out = c.out[n:]
+	}
+	l.sent = append(l.sent, c.out)
+	c.out = nil
+	if c.last {
+		l.kill(c)
+		return
+	}
+	l.goOn(c)
+}
+
+// adopt makes an accepted connection l's. The mutex is held.
+func (l *loop) adopt(c *conn) {
+	c.loop = l
+	l.generation++
+	c.generation = l.generation
+	ev := unix.EpollEvent{Events: interest, Fd: int32(c.fd), Pad: c.generation}
+	if err := unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, c.fd, &ev); err != nil {
+		l.server.log.Error("connection dropped: epoll_ctl failed", zap.Error(err))
+		unix.Close(c.fd)
+		return
+	}
+	for c.fd >= len(l.conns) {
+		l.conns = append(l.conns, nil)
+	}
+	l.conns[c.fd] = c
+	l.open++
+	c.session = l.server.service.NewSession(c)
+	l.server.log.Debug("accepted", zap.Int("fd", c.fd))
+}
+
+// close ends c. The mutex is held.
+func (l *loop) close(c *conn, now int64) {
+	c.dead = true
+	c.session.Close(now)
+	l.conns[c.fd] = nil
+	l.open--
+	unix.Close(c.fd)
+	l.server.log.Debug("closed", zap.Int("fd", c.fd))
+	l.resumeAccept()
+}
+
+// rawRead and rawWrite are read(2) and write(2) for descriptors that never
+// block: the Go scheduler need not know.
+
+func rawRead(fd int, b []byte) (int, syscall.Errno) {
+	return raw(unix.SYS_READ, fd, b)
+}
+
+func rawWrite(fd int, b []byte) (int, syscall.Errno) {
+	return raw(unix.SYS_WRITE, fd, b)
+}
+
+func raw(call uintptr, fd int, b []byte) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return 0, errno
+		}
+		return int(n), 0
+	}
+}

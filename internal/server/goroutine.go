@@ -1,0 +1,281 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"spoked/internal/session"
+)
+
+// goroutines is the transport that serves each connection from a goroutine of
+// its own. It needs nothing but net.Conn.
+//
+// A connection's goroutine reads, and executes what it has read. It reads on
+// while the client waits in a reserve, to notice when the client goes away,
+// but keeps no more than readChunk of what it reads then. It also writes its
+// replies. A connection that gets output from elsewhere, from the goroutine of
+// a client that put a job or from the timer, has a goroutine started that
+// writes it; never do two write at a time. While output waits to be written,
+// nothing is executed.
+type goroutines struct {
+	server   *Server
+	listener net.Listener
+	group    sync.WaitGroup // of connections and flushes
+
+	// Guarded by the server's mutex:
+	conns    map[*stream]bool
+	pending  []*stream // have output that nobody writes yet
+	timer    *time.Timer
+	armed    int64 // instant at which timer fires; 0: it does not
+	quitting bool
+}
+
+// smallRead is what a connection reads at a time until it fills that.
+const smallRead = 4 << 10
+
+// stream is one connection. The server's mutex guards all but net.
+type stream struct {
+	goroutines *goroutines
+	session    *session.Session
+	net        net.Conn
+	rest       []byte        // read and not yet dealt with
+	room       chan struct{} // told when there is less of it
+	out        []byte        // to be written
+	flushing   bool          // a goroutine is writing
+	eof        bool
+	last       bool // to be closed when out has been written
+	closed     bool
+}
+
+func newGoroutines(s *Server, l net.Listener) transport {
+	g := &goroutines{server: s, listener: l, conns: map[*stream]bool{}}
+	g.timer = time.AfterFunc(time.Hour, g.tick)
+	return g
+}
+
+func (g *goroutines) serve() error {
+	failing := false
+	for {
+		conn, err := g.listener.Accept()
+		if err == nil {
+			if failing {
+				failing = false
+				g.server.log.Info("accepting connections again")
+			}
+			g.start(conn)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			break
+		}
+		if !failing {
+			failing = true
+			g.server.log.Warn("cannot accept connections; those open are served", zap.Error(err))
+		}
+		time.Sleep(acceptRetry)
+	}
+	g.group.Wait()
+	g.timer.Stop()
+	return nil
+}
+
+func (g *goroutines) stop(abruptly bool) {
+	g.listener.Close()
+	s := g.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.quitting = true
+	now := s.clock.now()
+	for c := range g.conns {
+		c.last = true
+		if abruptly || len(c.out) == 0 && !c.flushing {
+			c.close(now)
+		}
+	}
+	g.settle(now)
+	g.launch(nil)
+}
+
+func (g *goroutines) start(conn net.Conn) {
+	s := g.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.quitting {
+		conn.Close()
+		return
+	}
+	c := &stream{goroutines: g, net: conn, room: make(chan struct{}, 1)}
+	c.session = s.service.NewSession(c)
+	g.conns[c] = true
+	s.log.Debug("accepted", zap.Stringer("peer", conn.RemoteAddr()))
+	g.group.Go(c.read)
+}
+
+// tick lets time pass in the engine.
+func (g *goroutines) tick() {
+	s := g.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.armed = 0
+	g.settle(s.clock.now())
+	g.launch(nil)
+}
+
+// settle ends everything done under the mutex: it lets time pass, sees to the
+// connections that others have woken, and sets the timer.
+func (g *goroutines) settle(now int64) {
+	service := g.server.service
+	more := service.Advance(now, dueLimit)
+	service.TakeWoken(func(w *session.Session) { w.Owner.(*stream).advance(now) })
+	at, ok := service.Next()
+	if more {
+		at = now
+	}
+	if ok && (g.armed == 0 || at < g.armed) {
+		g.armed = max(at, 1)
+		g.timer.Reset(time.Duration(at - now))
+	}
+}
+
+// launch has all output written that waits for it. That of self is left to
+// the caller; launch reports whether there is any.
+func (g *goroutines) launch(self *stream) (mine bool) {
+	for _, c := range g.pending {
+		if c == self {
+			mine = true
+		} else {
+			g.group.Go(c.flush)
+		}
+	}
+	clear(g.pending)
+	g.pending = g.pending[:0]
+	return mine
+}
+
+// read is the connection's goroutine.
+func (c *stream) read() {
+	g, s := c.goroutines, c.goroutines.server
+	buf := make([]byte, smallRead)
+	for {
+		n, err := c.net.Read(buf)
+		s.mu.Lock()
+		now := s.clock.now()
+		c.rest = append(c.rest, buf[:n]...)
+		c.eof = c.eof || err != nil
+		s.service.Advance(now, dueLimit)
+		if err != nil && !errors.Is(err, io.EOF) {
+			c.close(now)
+		}
+		c.advance(now)
+		g.settle(now)
+		mine := g.launch(c)
+		s.mu.Unlock()
+		if mine {
+			c.flush()
+		}
+		if err != nil || !c.awaitRoom() {
+			return
+		}
+		if n == len(buf) && n < readChunk {
+			buf = make([]byte, readChunk) // a client that sends much
+		}
+	}
+}
+
+// awaitRoom waits until there is room for more input, and reports whether it
+// is to be read.
+func (c *stream) awaitRoom() bool {
+	s := c.goroutines.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(c.rest) >= readChunk && !c.closed {
+		s.mu.Unlock()
+		<-c.room
+		s.mu.Lock()
+	}
+	return !c.closed
+}
+
+// advance executes what can be executed, and sees to it that the replies are
+// written, by launch.
+func (c *stream) advance(now int64) {
+	if c.closed {
+		return
+	}
+	if c.eof {
+		c.session.HalfClose()
+	}
+	if len(c.rest) > 0 && len(c.out) == 0 && !c.flushing && !c.last {
+		n, _ := c.session.Feed(now, c.rest, session.NoLimit)
+		c.rest = c.rest[n:]
+		if len(c.rest) == 0 {
+			c.rest = nil
+		}
+		c.tellRoom()
+	}
+	if out := c.session.TakeOutput(); c.out == nil {
+		c.out = out
+	} else if out != nil {
+		c.out = append(c.out, out...)
+		c.goroutines.server.service.Recycle(out)
+	}
+	c.last = c.last || c.session.Quit() || c.eof && len(c.rest) == 0 && !c.session.Waiting()
+	switch {
+	case c.flushing:
+	case len(c.out) > 0:
+		c.flushing = true
+		c.goroutines.pending = append(c.goroutines.pending, c)
+	case c.last:
+		c.close(now)
+	}
+}
+
+// flush writes output as long as there is any. It is for the one goroutine
+// that launch has left c to.
+func (c *stream) flush() {
+	g, s := c.goroutines, c.goroutines.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for mine := true; mine; mine = g.launch(c) {
+		out := c.out
+		c.out = nil
+		s.mu.Unlock()
+		_, err := c.net.Write(out)
+		s.mu.Lock()
+		now := s.clock.now()
+		s.service.Recycle(out)
+		c.flushing = false
+		if err != nil {
+			s.log.Debug("write failed", zap.Error(err))
+			c.close(now)
+		}
+		c.advance(now)
+		g.settle(now)
+	}
+}
+
+// tellRoom lets the reader go on, if it has stopped.
+func (c *stream) tellRoom() {
+	select {
+	case c.room <- struct{}{}:
+	default:
+	}
+}
+
+// close ends the connection at once.
+func (c *stream) close(now int64) {
+	if c.closed {
+		return
+	}
+	c.closed = true
+	c.session.Close(now)
+	delete(c.goroutines.conns, c)
+	c.net.Close()
+	c.tellRoom()
+	c.goroutines.server.log.Debug("closed", zap.Stringer("peer", c.net.RemoteAddr()))
+}

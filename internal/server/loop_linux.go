@@ -1,0 +1,370 @@
+package server
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"spoked/internal/session"
+)
+
+// loops is the transport of one or more event loops. The first also accepts.
+type loops struct {
+	server *Server
+	loop   []*loop
+	group  sync.WaitGroup
+}
+
+// A loop serves its connections from one thread. It repeats a turn:
+//
+//  1. wait until connections are ready, or the engine's next deadline is due;
+//  2. read each ready connection once, all into one buffer;
+//  3. take the server's mutex: let time pass in the engine, execute every
+//     complete command, and take the replies from the sessions;
+//  4. write each connection's replies, in one system call a connection.
+//
+// Sockets are non-blocking and registered once, edge-triggered, for
+// everything: a loop never changes its interest, but remembers what a
+// connection is ready for. System calls that cannot block are made raw,
+// without telling the Go scheduler.
+type loop struct {
+	loops  *loops
+	server *Server
+	ep     int // epoll instance
+	bell   int // eventfd: rung by other threads
+	buf    []byte
+	events [256]unix.EpollEvent
+
+	conns  []*conn  // by file descriptor
+	active []*conn  // to be looked at in the next turn
+	turn   []*conn  // being looked at in this one
+	dirty  []*conn  // have output to write at the end of the turn
+	dead   []*conn  // to be closed in the next turn
+	sent   [][]byte // buffers to be given back
+
+	open       int   // connections
+	generation int32 // of the newest connection
+	acceptor         // of the first loop
+	spin       spinner
+	deadline   int64 // when to wake for the engine; math.MaxInt64: never
+	quitting   bool  // no more input is read
+	signal     atomic.Uint32
+
+	// Guarded by the server's mutex:
+	mail []*conn // new ones, and those woken by other loops
+}
+
+// What stop has asked of a loop.
+const (
+	running uint32 = iota
+	stopping
+	aborting
+)
+
+const (
+	readBuffer = 8 * readChunk
+	interest   = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&math.MaxUint32
+)
+
+func newLoops(s *Server, l net.Listener) (transport, error) {
+	fd, err := takeOver(l)
+	if err != nil {
+		return nil, err
+	}
+	t := &loops{server: s}
+	for i := range s.opts.Loops {
+		lp, err := newLoop(t)
+		if err != nil {
+			return nil, err
+		}
+		lp.listener = -1
+		if i == 0 {
+			lp.listener = fd
+			if err := lp.listen(); err != nil {
+				return nil, err
+			}
+		}
+		t.loop = append(t.loop, lp)
+	}
+	return t, nil
+}
+
+func newLoop(t *loops) (*loop, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll_create1: %w", err)
+	}
+	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(bell)}
+	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, bell, &ev); err != nil {
+		return nil, fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return &loop{
+		loops: t, server: t.server, ep: ep, bell: bell,
+		buf: make([]byte, readBuffer), deadline: math.MaxInt64,
+	}, nil
+}
+
+func (t *loops) serve() error {
+	for _, l := range t.loop {
+		t.group.Go(l.run)
+	}
+	t.group.Wait()
+	return nil
+}
+
+func (t *loops) stop(abruptly bool) {
+	for _, l := range t.loop {
+		if abruptly {
+			l.signal.Store(aborting)
+		} else {
+			l.signal.CompareAndSwap(running, stopping)
+		}
+		l.ring()
+	}
+}
+
+// run repeats the turn until the loop has been stopped and is empty.
+func (l *loop) run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for {
+		l.wait()
+		if sig := l.signal.Load(); sig != running {
+			if l.finish(sig == aborting); l.open == 0 {
+				break
+			}
+		}
+		l.read()
+		l.execute()
+		l.write()
+	}
+	unix.Close(l.ep)
+	unix.Close(l.bell)
+}
+
+// finish begins the end: nothing more is accepted or read, and connections
+// close when their output has been sent, or at once.
+func (l *loop) finish(abruptly bool) {
+	l.closeListener()
+	l.quitting = true
+	l.execute() // adopts what has been accepted
+	for _, c := range l.conns {
+		if c == nil || c.dead {
+			continue
+		}
+		c.last = true
+		if abruptly || len(c.out) == 0 {
+			l.kill(c)
+		}
+	}
+	l.execute()
+}
+
+// ring wakes the loop from its wait. Any thread may do it.
+func (l *loop) ring() {
+	one := [8]byte{1}
+	_, _ = unix.Write(l.bell, one[:])
+}
+
+// wait returns when there is something to do, and notes which connections
+// are ready for what.
+func (l *loop) wait() {
+	n := l.poll()
+	for _, ev := range l.events[:n] {
+		switch fd := int(ev.Fd); fd {
+		case l.bell:
+			var b [8]byte
+			_, _ = unix.Read(fd, b[:])
+		case l.listener:
+			l.accept()
+		default:
+			if c := l.conns[fd]; c != nil && c.generation == ev.Pad {
+				l.ready(c, ev.Events)
+			}
+		}
+	}
+	l.retryAccept()
+}
+
+// poll waits for events and returns how many of l.events it has filled.
+func (l *loop) poll() int {
+	if len(l.active) > 0 || len(l.dead) > 0 {
+		return l.epollWait(0)
+	}
+	now := l.server.clock.now()
+	until := min(l.deadline, l.acceptAt())
+	if until <= now {
+		return l.epollWait(0)
+	}
+	if l.spin.worthwhile() {
+		for end := min(now+spinTime, until); now < end; now = l.server.clock.now() {
+			if n := l.epollWait(0); n > 0 {
+				l.spin.hit()
+				return n
+			}
+		}
+		l.spin.miss()
+		if until <= now {
+			return 0
+		}
+	}
+	timeout := -1
+	if until != math.MaxInt64 {
+		// Rounded up: epoll counts milliseconds, and to wake too early is to
+		// wake again.
+		timeout = int(min((until-now+int64(time.Millisecond)-1)/int64(time.Millisecond), math.MaxInt32))
+	}
+	n := l.epollWait(timeout)
+	l.spin.blocked(l.server.clock.now()-now, n)
+	return n
+}
+
+// epollWait is epoll_wait(2) for timeout milliseconds, -1 for ever.
+func (l *loop) epollWait(timeout int) int {
+	var n uintptr
+	var errno syscall.Errno
+	if timeout == 0 {
+		n, _, errno = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
+	} else {
+		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), uintptr(timeout), 0, 0)
+	}
+	if errno != 0 {
+		if errno != unix.EINTR {
+			l.server.log.Fatal("epoll_wait failed", zap.Error(errno))
+		}
+		return 0
+	}
+	return int(n)
+}
+
+// read reads each active connection once, as long as there is room.
+func (l *loop) read() {
+	l.turn, l.active = l.active, l.turn[:0]
+	free := l.buf
+	for _, c := range l.turn {
+		c.queued = false
+		if !c.wantsInput() || l.quitting {
+			continue
+		}
+		if len(free) < readChunk {
+			l.activate(c) // in the next turn
+			continue
+		}
+		n, errno := rawRead(c.fd, free[:readChunk])
+		switch {
+		case errno == unix.EAGAIN:
+			c.readable = false
+		case errno != 0:
+			c.broken = true
+		case n == 0:
+			c.eof = true
+		default:
+			c.in = free[:n]
+			free = free[n:]
+			// A short read has emptied the socket: an edge will tell of more.
+			// There will be none for an end that has been seen already.
+			c.readable = n == readChunk || c.hungUp
+		}
+	}
+}
+
+// execute lets time pass, closes what is to be closed, and executes what has
+// been read.
+func (l *loop) execute() {
+	s := l.server
+	s.mu.Lock()
+	now := s.clock.now()
+	more := s.service.Advance(now, dueLimit)
+	for _, c := range l.dead {
+		l.close(c, now)
+	}
+	l.dead = l.dead[:0]
+	for _, c := range l.turn {
+		if !c.dead {
+			l.serve(c, now)
+		}
+	}
+	l.turn = l.turn[:0]
+	l.distribute()
+	for _, b := range l.sent {
+		s.service.Recycle(b)
+	}
+	l.sent = l.sent[:0]
+	s.service.TakeWoken(func(w *session.Session) {
+		c := w.Owner.(*conn)
+		if c.loop == l {
+			l.woken(c)
+		} else {
+			c.loop.mail = append(c.loop.mail, c)
+			c.loop.ring()
+		}
+	})
+	for _, c := range l.mail {
+		if c.session == nil {
+			l.adopt(c)
+		} else if !c.dead {
+			l.woken(c)
+		}
+	}
+	clear(l.mail)
+	l.mail = l.mail[:0]
+	next, ok := s.service.Next()
+	s.mu.Unlock()
+
+	switch {
+	case more:
+		l.deadline = now
+	case ok:
+		l.deadline = next
+	default:
+		l.deadline = math.MaxInt64
+	}
+}
+
+// write sends the output that this turn has brought.
+func (l *loop) write() {
+	for _, c := range l.dirty {
+		c.soiled = false
+		if !c.dead {
+			l.flush(c)
+		}
+	}
+	l.dirty = l.dirty[:0]
+}
+
+// A spinner decides whether a loop that has nothing to do polls for a moment
+// before it blocks. With few clients, each answering at once, that saves them
+// the time to be woken; when nobody is about to say anything it is a waste.
+// It is worthwhile as long as it usually ends with an event.
+type spinner struct{ credit int }
+
+const (
+	spinTime  = int64(50 * time.Microsecond)
+	maxCredit = 16
+)
+
+func (s *spinner) worthwhile() bool { return s.credit > 0 }
+
+func (s *spinner) hit() { s.credit = min(s.credit+1, maxCredit) }
+
+func (s *spinner) miss() { s.credit -= 4 }
+
+// blocked tells how long the loop was blocked before it had n events.
+func (s *spinner) blocked(ns int64, n int) {
+	if n > 0 && ns < spinTime {
+		s.credit = min(s.credit+1, maxCredit)
+	}
+}

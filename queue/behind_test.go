@@ -1,0 +1,141 @@
+package queue_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"spoked/queue"
+)
+
+// TestBehind is about an engine that never catches up: Advance happens one
+// thing at a time, so that commands meet reservations that should have ended,
+// delayed jobs that should be ready and pauses that should be over. All
+// durations are whole seconds, so that much is due at the same instant. No
+// job may get lost or be given to two clients.
+func TestBehind(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			b := &behind{t: t, r: rand.New(rand.NewPCG(seed, 0)), now: 1e18, engine: queue.New(1e18), left: map[uint64]bool{}}
+			for range 2000 {
+				b.step()
+			}
+			b.finish()
+		})
+	}
+}
+
+type behind struct {
+	t       *testing.T
+	r       *rand.Rand
+	now     int64
+	engine  *queue.Engine
+	clients []*queue.Client
+	left    map[uint64]bool // the jobs that were put and not deleted
+}
+
+func (b *behind) seconds(n int) time.Duration { return time.Duration(b.r.IntN(n)) * time.Second }
+
+// given checks that the job is one and that c has it.
+func (b *behind) given(c *queue.Client, j queue.Job) {
+	s, err := b.engine.JobStats(b.now, j.ID)
+	if err != nil || !b.left[j.ID] || s.State != queue.Reserved {
+		b.t.Fatalf("was given job %d: %+v, %v", j.ID, s, err)
+	}
+	if err := b.engine.Touch(b.now, c, j.ID); err != nil {
+		b.t.Fatalf("Touch of job %d by the client it was given to: %v", j.ID, err)
+	}
+}
+
+func (b *behind) wakes() {
+	var given []queue.Wake
+	b.engine.TakeWakes(func(w queue.Wake) {
+		if w.Outcome == queue.Given {
+			given = append(given, w)
+		}
+	})
+	for _, w := range given {
+		b.given(w.Client, w.Job)
+	}
+}
+
+func (b *behind) step() {
+	e := b.engine
+	b.now += int64(b.seconds(2))
+	e.Advance(b.now, 1)
+	b.wakes()
+	idle := slices.DeleteFunc(slices.Clone(b.clients), (*queue.Client).Waiting)
+	if len(idle) == 0 {
+		if len(b.clients) > 20 {
+			e.StopWaiting(b.clients[0])
+			b.wakes()
+			return
+		}
+		b.clients = append(b.clients, e.Connect())
+		return
+	}
+	c := pick(b.r, idle)
+	tube := []byte{'a' + byte(b.r.IntN(4))}
+	id := uint64(b.r.IntN(2*len(b.left) + 10))
+	switch b.r.IntN(14) {
+	case 0:
+		b.clients = append(b.clients, e.Connect())
+	case 1:
+		b.clients = remove(b.clients, c)
+		e.Disconnect(b.now, c)
+	case 2:
+		e.Use(c, tube)
+	case 3:
+		e.Watch(c, tube)
+	case 4, 5, 6:
+		d := e.Begin(b.now, c, b.r.Uint32N(3), b.seconds(3), b.seconds(4), 0)
+		id, _ := e.Insert(b.now, &d)
+		b.left[id] = true
+	case 7, 8:
+		if j, o := e.Reserve(b.now, c, b.seconds(5)-time.Second); o == queue.Given {
+			b.given(c, j)
+		}
+	case 9:
+		e.Release(b.now, c, id, 1, b.seconds(3))
+	case 10:
+		if e.Delete(c, id) == nil {
+			delete(b.left, id)
+		}
+	case 11:
+		e.Kick(b.now, c, 2)
+	case 12:
+		e.Pause(b.now, tube, b.seconds(5))
+	case 13:
+		e.Bury(c, id, 1)
+	}
+	b.wakes()
+	if err := e.Check(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// finish has all that is overdue happen, and deletes what is left.
+func (b *behind) finish() {
+	for _, c := range b.clients {
+		b.engine.Disconnect(b.now, c)
+		b.wakes()
+	}
+	for b.now += int64(time.Hour); b.engine.Advance(b.now, 1); {
+	}
+	s := b.engine.Stats()
+	if n := s.Jobs[queue.Ready] + s.Jobs[queue.Buried]; n != len(b.left) || len(b.left) == 0 {
+		b.t.Errorf("%d jobs at the end, want %d", n, len(b.left))
+	}
+	c := b.engine.Connect()
+	for id := range b.left {
+		if err := b.engine.Delete(c, id); err != nil {
+			b.t.Errorf("Delete(%d) at the end: %v", id, err)
+		}
+	}
+	if err := b.engine.Check(); err != nil {
+		b.t.Error(err)
+	}
+}

@@ -1,0 +1,182 @@
+package queue
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"reflect"
+	"runtime/debug"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// What there is one of for each job must hold no pointers, and fit where it
+// is meant to.
+func TestRecordsHoldNoPointers(t *testing.T) {
+	for _, tt := range []struct {
+		record any
+		size   uintptr
+	}{
+		{job{}, 64}, // a cache line
+		{work{}, 40},
+		{readyItem{}, 16},
+		{due{}, 8},
+	} {
+		typ := reflect.TypeOf(tt.record)
+		if path := pointerIn(typ); path != "" {
+			t.Errorf("%v holds a pointer: %s", typ, path)
+		}
+		if got := typ.Size(); got != tt.size {
+			t.Errorf("%v has %d bytes, want %d", typ, got, tt.size)
+		}
+	}
+	if got := unsafe.Offsetof(job{}.id); got != 0 {
+		t.Errorf("the id of a job is at %d, want 0", got)
+	}
+}
+
+// pointerIn returns where in a type there is a pointer, or "".
+func pointerIn(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if path := pointerIn(t.Field(i).Type); path != "" {
+				return t.Field(i).Name + "." + path
+			}
+		}
+		return ""
+	case reflect.Array:
+		return pointerIn(t.Elem())
+	}
+	if k := t.Kind(); k >= reflect.Bool && k <= reflect.Complex128 {
+		return ""
+	}
+	return t.String()
+}
+
+func mustInsert(t testing.TB, e *Engine, now int64, c *Client, pri uint32, delay time.Duration, body []byte) uint64 {
+	d := e.Begin(now, c, pri, delay, time.Minute, uint32(len(body)))
+	copy(e.Body(&d), body)
+	id, err := e.Insert(now, &d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func TestSteadyStateAllocatesLittle(t *testing.T) {
+	body := bytes.Repeat([]byte("x"), 100)
+	cycles := []struct {
+		name string
+		want float64 // allocations a cycle
+		do   func(now int64, e *Engine, c, waiting *Client)
+	}{
+		{"put, reserve, delete", 0, func(now int64, e *Engine, c, _ *Client) {
+			mustInsert(t, e, now, c, 5, 0, body)
+			j, _ := e.Reserve(now, c, 0)
+			e.Delete(c, j.ID)
+		}},
+		{"put to a waiting client, touch, delete", 0, func(now int64, e *Engine, c, w *Client) {
+			e.Reserve(now, w, time.Minute)
+			id := mustInsert(t, e, now, c, 5, 0, body)
+			e.TakeWakes(func(Wake) {})
+			e.Touch(now, w, id)
+			e.Delete(w, id)
+		}},
+		// One spoke of the wheel empties and is made anew each time.
+		{"delayed put, time", 2, func(now int64, e *Engine, c, _ *Client) {
+			mustInsert(t, e, now, c, 5, 500*time.Microsecond, body)
+			j, o := e.Reserve(now, c, 0)
+			if o == Given {
+				e.Delete(c, j.ID)
+			}
+		}},
+		{"put, reserve, release, bury, kick, delete", 0, func(now int64, e *Engine, c, _ *Client) {
+			id := mustInsert(t, e, now, c, 5, 0, body)
+			e.Reserve(now, c, 0)
+			e.Release(now, c, id, 5, 0)
+			e.Reserve(now, c, 0)
+			e.Bury(c, id, 5)
+			e.Kick(now, c, 1)
+			e.Delete(c, id)
+		}},
+	}
+	for _, tt := range cycles {
+		t.Run(tt.name, func(t *testing.T) {
+			now := int64(1e18)
+			e := New(now)
+			c, w := e.Connect(), e.Connect()
+			cycle := func() {
+				now += 10_000
+				for e.Advance(now, 100) {
+				}
+				tt.do(now, e, c, w)
+			}
+			for range 10_000 {
+				cycle()
+			}
+			if got := testing.AllocsPerRun(10_000, cycle); got > tt.want {
+				t.Errorf("%v allocations a cycle, want %v at most", got, tt.want)
+			}
+		})
+	}
+}
+
+// resident returns how much memory the process occupies.
+func resident(t testing.TB) int {
+	debug.FreeOSMemory()
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skip(err)
+	}
+	var size, pages int
+	if _, err := fmt.Sscan(string(statm), &size, &pages); err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize()
+}
+
+func TestMemoryIsReturnedWhenTheQueueHasDrained(t *testing.T) {
+	const jobs = 200_000
+	body := bytes.Repeat([]byte("x"), 256)
+	for _, tt := range []struct {
+		name  string
+		delay time.Duration
+	}{{"ready", 0}, {"delayed", time.Hour}} {
+		t.Run(tt.name, func(t *testing.T) {
+			now := int64(1e18)
+			e := New(now)
+			c := e.Connect()
+			before := resident(t)
+			for i := range int64(jobs) {
+				mustInsert(t, e, now+i*1000, c, 5, tt.delay, body)
+			}
+			now += int64(2 * time.Hour)
+			full := resident(t) - before
+			if full < jobs*(256+64) {
+				t.Errorf("%d bytes for %d jobs: that cannot be", full, jobs)
+			}
+			for e.Advance(now, 1000) {
+			}
+			for {
+				j, outcome := e.Reserve(now, c, 0)
+				if outcome != Given {
+					break
+				}
+				e.Delete(c, j.ID)
+			}
+			if err := e.Check(); err != nil {
+				t.Fatal(err)
+			}
+			left := resident(t) - before
+			if left > full/8 {
+				t.Errorf("%d KiB of %d KiB are left", left>>10, full>>10)
+			}
+			if got := e.heapPages.Bytes(); got > 1<<20 {
+				t.Errorf("%d KiB of heap pages are left", got>>10)
+			}
+			t.Logf("%d bytes a job; left: %d KiB", full/jobs, left>>10)
+		})
+	}
+}

@@ -3,6 +3,7 @@ module spoked
 go 1.26.8
 
 require (
+	github.com/beanstalkd/go-beanstalk v0.2.0
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/google/btree v1.1.3
 	go.uber.org/zap v1.28.0

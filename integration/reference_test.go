@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -34,7 +35,7 @@ func TestMain(m *testing.M) {
 func runTests(m *testing.M) int {
 	// Most of these tests wait for a server or for time to pass, so many more
 	// of them can run side by side than there are processors.
-	parallel := "16"
+	parallel := "32"
 	flag.Visit(func(f *flag.Flag) {
 		if f.Name == "test.parallel" {
 			parallel = f.Value.String()
@@ -54,7 +55,11 @@ func runTests(m *testing.M) int {
 	const source = "../cmd/spoked"
 	if _, err := os.Stat(source); err == nil {
 		spoked.path = filepath.Join(dir, "spoked")
-		if out, err := exec.Command("go", "build", "-o", spoked.path, source).CombinedOutput(); err != nil {
+		args := []string{"build", "-o", spoked.path}
+		if raceDetector {
+			args = append(args, "-race")
+		}
+		if out, err := exec.Command("go", append(args, source)...).CombinedOutput(); err != nil {
 			spoked.err = fmt.Errorf("building spoked: %v\n%s", err, out)
 		}
 	}
@@ -72,6 +77,9 @@ func spokedPath(t *testing.T) string {
 	}
 	return spoked.path
 }
+
+// transports are the ways in which spoked can serve, as arguments.
+var transports = []string{"--transport epoll", "--transport epoll --loops 2", "--transport net"}
 
 // referencePath returns the path of the beanstalkd that spoked is compared with.
 func referencePath(t *testing.T) string {
@@ -112,7 +120,6 @@ func startServer(t *testing.T, command string, args ...string) *server {
 				t.Errorf("%s ended by itself: %v\n%s", s.cmd, s.err, s.Stderr())
 			}
 		default:
-			s.Stop(os.Kill)
 		}
 	})
 	if err := s.awaitListening(); err != nil {
@@ -132,21 +139,32 @@ func launch(t *testing.T, command string, args []string) *server {
 	t.Helper()
 	launching.Lock()
 	defer launching.Unlock()
-	port := freePort(t)
-	s := &server{
-		Addr:  net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
-		cmd:   exec.Command(command, append([]string{"-l", "127.0.0.1", "-p", strconv.Itoa(port)}, args...)...),
-		ended: make(chan struct{}),
-	}
-	s.cmd.Stderr = &s.stderr
-	if err := s.cmd.Start(); err != nil {
+	port := strconv.Itoa(freePort(t))
+	s := start(t, exec.Command(command, append([]string{"-l", "127.0.0.1", "-p", port}, args...)...))
+	s.Addr = net.JoinHostPort("127.0.0.1", port)
+	return s
+}
+
+// start starts the process of a server, which is killed when the test is over.
+// launching is held.
+func start(t *testing.T, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{cmd: cmd, ended: make(chan struct{})}
+	cmd.Stderr = &s.stderr
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s.Pid = s.cmd.Process.Pid
+	s.Pid = cmd.Process.Pid
 	go func() {
-		s.err = s.cmd.Wait()
+		s.err = cmd.Wait()
 		close(s.ended)
 	}()
+	t.Cleanup(func() {
+		_ = s.Stop(os.Kill) // it may have ended already
+		if strings.Contains(s.Stderr(), "DATA RACE") {
+			t.Errorf("%s:\n%s", s.cmd, s.Stderr())
+		}
+	})
 	return s
 }
 

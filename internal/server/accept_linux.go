@@ -129,8 +129,7 @@ func (l *loop) distribute() {
 			l.adopt(c)
 			continue
 		}
-		to.mail = append(to.mail, c)
-		to.ring()
+		to.post(c)
 	}
 	clear(l.fresh)
 	l.fresh = l.fresh[:0]

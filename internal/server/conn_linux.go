@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"spoked/internal/session"
-	"spoked/proto"
 )
 
 // conn is a connection of an event loop. Only its loop touches it, apart from
@@ -21,7 +20,8 @@ type conn struct {
 
 	in   []byte // read in this turn, part of the loop's buffer
 	rest []byte // read before and not yet dealt with
-	out  []byte // taken from the session and not yet sent
+	out  []byte // taken from the session; what follows sent is still to be sent
+	sent int
 
 	readable bool // reading may bring something
 	hungUp   bool // the peer has closed its side; there may be unread input
@@ -135,7 +135,7 @@ func (l *loop) feed(c *conn, now int64) {
 		c.pace.used(n, commands)
 		c.inTurns = c.hungUp || len(c.rest) > 0 || c.readable
 	case n < len(in) && !c.session.Waiting() && !c.session.Full() && !c.session.Quit():
-		c.takeTurns(max(0, proto.MaxLine-n)) // it has woken a client with a backlog
+		c.takeTurns(readAhead(l.server.service.NewDecoder(), in, n)) // it has woken a client with a backlog
 	}
 }
 
@@ -179,8 +179,8 @@ func (l *loop) collect(c *conn) {
 // flush writes what it can of c's output. What is left is written when an
 // edge tells that there is room; nothing is read or executed before.
 func (l *loop) flush(c *conn) {
-	for len(c.out) > 0 {
-		n, errno := rawWrite(c.fd, c.out)
+	for c.sent < len(c.out) {
+		n, errno := rawWrite(c.fd, c.out[c.sent:])
 		if errno == unix.EAGAIN {
 			return
 		}
@@ -189,10 +189,10 @@ func (l *loop) flush(c *conn) {
 			l.kill(c)
 			return
 		}
-		c.out = c.out[n:]
+		c.sent += n
 	}
 	l.sent = append(l.sent, c.out)
-	c.out = nil
+	c.out, c.sent = nil, 0
 	if c.last {
 		l.kill(c)
 		return

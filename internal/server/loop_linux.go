@@ -11,7 +11,6 @@ import (
 	"time"
 	"unsafe"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"spoked/internal/session"
@@ -173,6 +172,14 @@ func (l *loop) finish(abruptly bool) {
 	l.execute()
 }
 
+// post gives c, new or woken, to l. The mutex is held.
+func (l *loop) post(c *conn) {
+	l.mail = append(l.mail, c)
+	if len(l.mail) == 1 {
+		l.ring()
+	}
+}
+
 // ring wakes the loop from its wait. Any thread may do it.
 func (l *loop) ring() {
 	one := [8]byte{1}
@@ -243,7 +250,7 @@ func (l *loop) epollWait(timeout int) int {
 	}
 	if errno != 0 {
 		if errno != unix.EINTR {
-			l.server.log.Fatal("epoll_wait failed", zap.Error(errno))
+			panic("epoll_wait: " + errno.Error())
 		}
 		return 0
 	}
@@ -308,8 +315,7 @@ func (l *loop) execute() {
 		if c.loop == l {
 			l.woken(c)
 		} else {
-			c.loop.mail = append(c.loop.mail, c)
-			c.loop.ring()
+			c.loop.post(c)
 		}
 	})
 	for _, c := range l.mail {

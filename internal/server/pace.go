@@ -19,6 +19,30 @@ type pace struct {
 	reading bool // the turn is for reading, not for writing
 }
 
+// readAhead returns how many bytes behind the first n of in beanstalkd would
+// have read by the time it had executed the commands in those. It reads a
+// line's length at a time, from the first line on that it has not all of, and
+// what it lacks of a body separately.
+func readAhead(d proto.Decoder, in []byte, n int) int {
+	var cmd proto.Command
+	line, read := 0, 0
+	for pos := 0; pos < n; {
+		k, event := d.Next(in[pos:n], &cmd)
+		pos += k
+		switch event {
+		case proto.Request, proto.Refused:
+			if pos > read {
+				blocks := (pos - line + proto.MaxLine - 1) / proto.MaxLine
+				read = line + blocks*proto.MaxLine
+			}
+		default:
+			read = max(read, pos)
+		}
+		line = pos
+	}
+	return max(0, min(read, len(in))-n)
+}
+
 // portion returns how much of size bytes of input there is to be fed in this
 // turn. All of it, if it is the body of a put.
 func (p *pace) portion(size int, body bool) int {

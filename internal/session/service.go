@@ -19,7 +19,8 @@ type Service struct {
 	deliver func(queue.Wake) // the method of that name; a value made once
 	yield   bool             // the present Feed is to end
 	woken   []*Session       // got output outside of their own Feed
-	spare   [][]byte         // output buffers in nobody's use
+	spare   [][]byte         // output buffers in nobody's use,
+	spares  int              // and how many bytes they have
 }
 
 // Options say how a Service serves.
@@ -51,9 +52,8 @@ const (
 	// this and one reply.
 	outputLimit = 64 << 10
 
-	newBuffer  = 512      // bytes
-	keepBuffer = 64 << 10 // a larger buffer is not used again
-	keepSpares = 1024     // buffers
+	newBuffer  = 512     // bytes
+	keepSpares = 4 << 20 // bytes of buffers that wait to be used again
 )
 
 // NewService returns a service with an empty engine that begins at the
@@ -114,12 +114,14 @@ func (v *Service) buffer() []byte {
 	}
 	b := v.spare[n-1]
 	v.spare = v.spare[:n-1]
+	v.spares -= cap(b)
 	return b
 }
 
 // Recycle takes back a buffer that TakeOutput returned.
 func (v *Service) Recycle(b []byte) {
-	if cap(b) <= keepBuffer && len(v.spare) < keepSpares {
+	if cap(b) > 0 && v.spares+cap(b) <= keepSpares {
+		v.spares += cap(b)
 		v.spare = append(v.spare, b[:0])
 	}
 }

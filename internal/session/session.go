@@ -37,10 +37,15 @@ func (v *Service) NewSession(owner any) *Session {
 		id:      v.engine.Stats().TotalConnections + 1,
 		service: v,
 		client:  v.engine.Connect(),
-		decoder: proto.Decoder{MaxJobSize: v.opts.MaxJobSize, Lax: v.opts.Compat112},
+		decoder: v.NewDecoder(),
 	}
 	s.client.Data = s
 	return s
+}
+
+// NewDecoder returns a decoder that reads commands as those of the sessions do.
+func (v *Service) NewDecoder() proto.Decoder {
+	return proto.Decoder{MaxJobSize: v.opts.MaxJobSize, Lax: v.opts.Compat112}
 }
 
 // ID returns the session's number, counted from 1.

@@ -3,6 +3,7 @@ package session_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -167,8 +168,8 @@ func (v *virtual) run() error {
 	for moved := true; moved; {
 		moved = false
 		v.service.TakeWoken(func(s *session.Session) { v.take(s.Owner.(*connection)) })
-		for _, c := range v.clients {
-			for v.step(c) {
+		for _, name := range slices.Sorted(maps.Keys(v.clients)) {
+			for c := v.clients[name]; v.step(c); {
 				moved = true
 			}
 		}

@@ -25,11 +25,11 @@ var mayImport = []layer{
 	{"cmd/spoked", []string{"internal/cli"}},
 	{"internal/cli", []string{"internal/config", "internal/daemon"}},
 	{"internal/daemon", []string{
-		"internal/config", "internal/server", "internal/session", "queue",
+		"internal/config", "internal/server", "internal/session",
 		"github.com/coreos/go-systemd/v22", "go.uber.org/zap", "golang.org/x/sys",
 	}},
 	{"internal/server", []string{
-		"internal/session", "queue",
+		"internal/session", "proto",
 		"go.uber.org/zap", "golang.org/x/sys",
 	}},
 	{"internal/session", []string{"proto", "queue"}},

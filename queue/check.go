@@ -10,7 +10,7 @@ func (e *Engine) Check() error {
 		return err
 	}
 	var sum Stats
-	timers, drafts, bytes := 0, 0, 0
+	timers, drafts := 0, 0
 	for i, t := range e.list {
 		if err := e.checkTube(t, i); err != nil {
 			return fmt.Errorf("queue: tube %q: %w", t.name, err)
@@ -93,7 +93,7 @@ func (e *Engine) Check() error {
 	case timers+sum.Jobs[Reserved] != e.hub.Len():
 		return fmt.Errorf("queue: %d timers accounted for, %d on the hub", timers+sum.Jobs[Reserved], e.hub.Len())
 	case e.stats.Jobs == [NumStates]int{} && drafts == 0 && e.bodies.Total() != 0:
-		return fmt.Errorf("queue: %d bytes of bodies without jobs", bytes)
+		return fmt.Errorf("queue: %d bytes of bodies without jobs", e.bodies.Total())
 	case jobs == 0 && e.works.Len() != 0:
 		return fmt.Errorf("queue: %d work records without jobs", e.works.Len())
 	}

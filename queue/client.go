@@ -94,8 +94,10 @@ func (c *Client) remove(i int) {
 	c.watched[last] = nil
 	c.watched = c.watched[:last]
 	if c.index != nil {
-		c.index[c.watched[min(i, last-1)]] = min(i, last-1)
 		delete(c.index, t)
+		if i < last {
+			c.index[c.watched[i]] = i
+		}
 	}
 }
 
@@ -132,10 +134,10 @@ func (e *Engine) Disconnect(now int64, c *Client) {
 	for i := range c.watched { // in beanstalkd's order, which shows in Tubes: the first, then from the last
 		t := c.watched[(len(c.watched)-i)%len(c.watched)]
 		t.watching--
-		e.release(t)
+		e.dropUnused(t)
 	}
 	c.used.using--
-	e.release(c.used)
+	e.dropUnused(c.used)
 	if c.producer {
 		e.stats.Producers--
 	}
@@ -150,17 +152,17 @@ func (e *Engine) Disconnect(now int64, c *Client) {
 // Use has the puts, kicks and peeks of c go to the named tube, which is made
 // if there is none.
 func (e *Engine) Use(c *Client, name []byte) {
-	t := e.tube(name)
+	t := e.makeTube(name)
 	t.using++ // before the old one is let go: it may be the same
 	c.used.using--
-	e.release(c.used)
+	e.dropUnused(c.used)
 	c.used = t
 }
 
 // Watch adds the named tube, which is made if there is none, to those that c
 // reserves from.
 func (e *Engine) Watch(c *Client, name []byte) {
-	t := e.tube(name)
+	t := e.makeTube(name)
 	if c.find(t) >= 0 {
 		return
 	}
@@ -187,6 +189,6 @@ func (e *Engine) Ignore(c *Client, name []byte) error {
 	e.leaveList(c)
 	c.remove(i)
 	t.watching--
-	e.release(t)
+	e.dropUnused(t)
 	return nil
 }

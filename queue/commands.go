@@ -75,7 +75,7 @@ func (e *Engine) Insert(now int64, d *Draft) (id uint64, err error) {
 func (e *Engine) Abandon(d *Draft) {
 	e.bodies.Free(d.body)
 	d.tube.drafts--
-	e.release(d.tube)
+	e.dropUnused(d.tube)
 	*d = Draft{}
 }
 

@@ -75,7 +75,8 @@ const (
 const margin = int64(time.Second)
 
 // New returns an empty engine. The instant now is that of the first command,
-// or before.
+// or before. What an engine keeps outside the collector's sight stays until
+// the process ends, unless its jobs are deleted: an engine is for good.
 func New(now int64) *Engine {
 	arena := slab.NewArena(64 << 10)
 	e := &Engine{
@@ -91,7 +92,7 @@ func New(now int64) *Engine {
 		hub:       wheel.NewHub(wheel.NewPool[due](), now),
 		rand:      rand.New(rand.NewPCG(uint64(now), 0)),
 	}
-	e.defaultTube = e.tube([]byte("default"))
+	e.defaultTube = e.makeTube([]byte("default"))
 	return e
 }
 

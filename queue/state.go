@@ -176,7 +176,7 @@ func (e *Engine) destroy(slot uint32) {
 		e.works.Free(j.work)
 	}
 	e.jobs.Free(slot)
-	e.release(t)
+	e.dropUnused(t)
 }
 
 // offer gives the jobs that t can give to the clients that wait for them.

@@ -47,8 +47,8 @@ func (t *tube) unused() bool {
 	return t.using == 0 && t.watching == 0 && t.drafts == 0 && t.jobs == [NumStates]int{}
 }
 
-// tube returns the tube of that name, and makes it if there is none.
-func (e *Engine) tube(name []byte) *tube {
+// makeTube returns the tube of that name, and makes it if there is none.
+func (e *Engine) makeTube(name []byte) *tube {
 	if t := e.byName[string(name)]; t != nil {
 		return t
 	}
@@ -71,17 +71,14 @@ func (e *Engine) tube(name []byte) *tube {
 	return t
 }
 
-// release drops t if nothing keeps it any more. Its counters and its pause go
+// dropUnused drops t if nothing keeps it any more. Its counters and its pause go
 // with it. The last tube of the list takes its place there, as in beanstalkd.
-func (e *Engine) release(t *tube) {
+func (e *Engine) dropUnused(t *tube) {
 	if t == e.defaultTube || !t.unused() {
 		return
 	}
 	if t.pauseTimer != 0 {
 		e.hub.Remove(t.pauseTimer)
-	}
-	if t.wake != 0 {
-		e.hub.Remove(t.wake)
 	}
 	last := len(e.list) - 1
 	e.list[t.listed] = e.list[last]

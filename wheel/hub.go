@@ -17,6 +17,7 @@ const (
 	nearTail  = 64       // steps to look for an entry's place in an ordered list
 	fanout    = 4        // log2 of how many spokes a spoke is split into
 	degree    = 16       // of the B-tree
+	maxUnused = 64       // spokes kept to be used again
 )
 
 // A Hub is an ordered set of entries, each a value and the instant, in
@@ -169,12 +170,13 @@ func (h *Hub[T]) cover(at int64) *spoke {
 		return s
 	}
 	var before, behind *spoke
-	key := spoke{start: at}
-	h.tree.DescendLessOrEqual(&key, func(s *spoke) bool { before = s; return false })
+	key := &h.pool.key
+	key.start = at
+	h.tree.DescendLessOrEqual(key, func(s *spoke) bool { before = s; return false })
 	if before != nil && at <= before.last {
 		return before
 	}
-	h.tree.AscendGreaterOrEqual(&key, func(s *spoke) bool { behind = s; return false })
+	h.tree.AscendGreaterOrEqual(key, func(s *spoke) bool { behind = s; return false })
 
 	width := int64(minWidth)
 	if far := bits.Len64(uint64(at-h.now)) - 4; far > 20 {
@@ -253,9 +255,10 @@ func (h *Hub[T]) split(s *spoke) {
 	// The narrowest aligned span that contains all of them, in sixteenths.
 	shift := max(0, bits.Len64(uint64(lo^hi))-fanout)
 	width := int64(1) << shift
+	t := s.head
 	h.drop(s)
 	var pieces [1 << fanout]*spoke
-	for t := s.head; t != 0; {
+	for t != 0 {
 		e := h.pool.entries.At(uint32(t))
 		next := e.next
 		i := e.at >> shift & (1<<fanout - 1)

@@ -18,7 +18,11 @@ type Pool[T any] struct {
 	spokes   []*spoke // by number; 0 is not used
 	free     []uint32 // numbers without a spoke
 	freelist *btree.FreeListG[*spoke]
-	sorted   []item // scratch
+	unused   []*spoke // structures to be used again
+
+	// Scratch:
+	sorted []item
+	key    spoke // to look others up
 }
 
 // entry is an element of a spoke's list.
@@ -69,7 +73,14 @@ func NewPool[T any]() *Pool[T] {
 func (p *Pool[T]) at(t Timer) int64 { return p.entries.At(uint32(t)).at }
 
 func (p *Pool[T]) newSpoke(start, last int64) *spoke {
-	s := &spoke{start: start, last: last, ordered: true}
+	var s *spoke
+	if n := len(p.unused); n > 0 {
+		s = p.unused[n-1]
+		p.unused = p.unused[:n-1]
+	} else {
+		s = new(spoke)
+	}
+	*s = spoke{start: start, last: last, ordered: true}
 	if n := len(p.free); n > 0 {
 		s.number = p.free[n-1]
 		p.free = p.free[:n-1]
@@ -84,6 +95,9 @@ func (p *Pool[T]) newSpoke(start, last int64) *spoke {
 func (p *Pool[T]) freeSpoke(s *spoke) {
 	p.spokes[s.number] = nil
 	p.free = append(p.free, s.number)
+	if len(p.unused) < maxUnused {
+		p.unused = append(p.unused, s)
+	}
 }
 
 // insert links t into s. It keeps an ordered list that has come up in order

@@ -86,10 +86,14 @@ func TestGoClientDraining(t *testing.T) {
 
 func dialGo(t *testing.T, s *server) *beanstalk.Conn {
 	t.Helper()
-	c, err := beanstalk.DialTimeout("tcp", s.Addr, patience)
+	conn, err := net.Dial("tcp", s.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	c := beanstalk.NewConn(conn)
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -185,7 +189,7 @@ func goReleaseBuryTouch(t *testing.T, c *beanstalk.Conn) {
 func goKick(t *testing.T, c *beanstalk.Conn) {
 	tube := goTube(t, c)
 	for range 3 {
-		_, err := tube.Put(nil, 0, time.Hour, time.Minute)
+		_, err := tube.Put([]byte{}, 0, time.Hour, time.Minute)
 		wantErr(t, "put", err, nil)
 	}
 	for _, want := range []int{2, 1, 0} {
@@ -294,12 +298,12 @@ func goErrors(t *testing.T, c *beanstalk.Conn) {
 	_, err := c.Put(make([]byte, 65536), 0, 0, time.Minute)
 	wantErr(t, "put of a large job", err, beanstalk.ErrJobTooBig)
 	wantErr(t, "release with a delay too long", c.Release(1, 0, math.MaxInt64), beanstalk.ErrBadFormat)
-	_, err = beanstalk.NewTube(c, "no good").Put(nil, 0, 0, 0)
+	_, err = beanstalk.NewTube(c, "no good").Put([]byte{}, 0, 0, 0)
 	wantErr(t, "put to a tube of a bad name", err, beanstalk.ErrBadChar)
 }
 
 func goDeadline(t *testing.T, c *beanstalk.Conn) {
-	_, err := goTube(t, c).Put(nil, 0, 0, time.Second)
+	_, err := goTube(t, c).Put([]byte{}, 0, 0, time.Second)
 	wantErr(t, "put", err, nil)
 	_, _, err = c.Reserve(0)
 	wantErr(t, "reserve", err, nil)

@@ -49,8 +49,8 @@ func (h *Hub[T]) checkSpoke(s *spoke, start, last int64) error {
 		switch {
 		case e.at < start || e.at > last:
 			return fmt.Errorf("wheel: entry due at %d in spoke [%d, %d]", e.at, start, last)
-		case e.at < s.min:
-			return fmt.Errorf("wheel: entry due at %d before the spoke's earliest, %d", e.at, s.min)
+		case e.at < s.min || e.at > s.max:
+			return fmt.Errorf("wheel: entry due at %d in a spoke from %d to %d", e.at, s.min, s.max)
 		case e.prev != prev || e.spoke != s.number:
 			return fmt.Errorf("wheel: entry due at %d is linked wrongly", e.at)
 		case s.ordered && e.at < prevAt:

@@ -247,13 +247,12 @@ func (h *Hub[T]) comeUp() *spoke {
 // split distributes the entries of s over narrower spokes, or narrows s
 // itself if they are all due at one instant.
 func (h *Hub[T]) split(s *spoke) {
-	lo, hi := h.pool.bounds(s)
-	if lo == hi {
-		s.start, s.last, s.ordered = lo, lo, true // still between its neighbours
+	if s.min == s.max {
+		s.start, s.last, s.ordered = s.min, s.min, true // still between its neighbours
 		return
 	}
 	// The narrowest aligned span that contains all of them, in sixteenths.
-	shift := max(0, bits.Len64(uint64(lo^hi))-fanout)
+	shift := max(0, bits.Len64(uint64(s.min^s.max))-fanout)
 	width := int64(1) << shift
 	t := s.head
 	h.drop(s)
@@ -269,17 +268,6 @@ func (h *Hub[T]) split(s *spoke) {
 		h.pool.insert(pieces[i], t)
 		t = next
 	}
-}
-
-// bounds returns the earliest and the latest instant in s.
-func (p *Pool[T]) bounds(s *spoke) (lo, hi int64) {
-	lo, hi = 1<<63-1, -1<<63
-	for t := s.head; t != 0; {
-		e := p.entries.At(uint32(t))
-		lo, hi = min(lo, e.at), max(hi, e.at)
-		t = e.next
-	}
-	return lo, hi
 }
 
 // order brings the list of s into the order of instants; entries due at the

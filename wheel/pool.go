@@ -36,7 +36,7 @@ type entry[T any] struct {
 // spoke is the list of the entries due from start to last, both included.
 type spoke struct {
 	start, last int64
-	min         int64 // no entry is due earlier
+	min, max    int64 // no entry is due earlier or later
 	head, tail  Timer
 	count       int
 	number      uint32
@@ -107,9 +107,9 @@ func (p *Pool[T]) insert(s *spoke, t Timer) {
 	e := p.entries.At(uint32(t))
 	e.spoke = s.number
 	if s.count == 0 {
-		s.min, s.ordered = e.at, true
+		s.min, s.max, s.ordered = e.at, e.at, true
 	}
-	s.min = min(s.min, e.at)
+	s.min, s.max = min(s.min, e.at), max(s.max, e.at)
 	s.count++
 
 	after := s.tail

@@ -39,7 +39,7 @@ type loop struct {
 	loops  *loops
 	server *Server
 	ep     int // epoll instance
-	bell   int // eventfd: rung by other threads
+	bell   int // eventfd: rung by other threads; -1 when the loop has ended
 	buf    []byte
 	events [256]unix.EpollEvent
 
@@ -125,6 +125,8 @@ func (t *loops) serve() error {
 }
 
 func (t *loops) stop(abruptly bool) {
+	t.server.mu.Lock()
+	defer t.server.mu.Unlock()
 	for _, l := range t.loop {
 		if abruptly {
 			l.signal.Store(aborting)
@@ -150,8 +152,11 @@ func (l *loop) run() {
 		l.execute()
 		l.write()
 	}
+	l.server.mu.Lock()
+	defer l.server.mu.Unlock()
 	unix.Close(l.ep)
 	unix.Close(l.bell)
+	l.bell = -1
 }
 
 // finish begins the end: nothing more is accepted or read, and connections
@@ -180,8 +185,12 @@ func (l *loop) post(c *conn) {
 	}
 }
 
-// ring wakes the loop from its wait. Any thread may do it.
+// ring wakes the loop from its wait. Any thread may do it that holds the
+// mutex.
 func (l *loop) ring() {
+	if l.bell < 0 {
+		return // it has ended
+	}
 	one := [8]byte{1}
 	_, _ = unix.Write(l.bell, one[:])
 }

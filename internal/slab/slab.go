@@ -30,7 +30,10 @@ type page struct {
 	prev, next uint32 // in the list of pages with room
 }
 
-const noPage = ^uint32(0)
+const (
+	noPage    = ^uint32(0)
+	sparePage = 64 << 10 // largest page, in bytes, of which a slab keeps one without values
+)
 
 // New returns a slab of values of size bytes in pages from a. The size is
 // rounded up to a multiple of 8, and must fit a page.
@@ -81,8 +84,8 @@ func (s *Slab) At(i uint32) unsafe.Pointer {
 }
 
 // Free gives value i up. A page without values goes back to the arena, except
-// that the slab keeps one page with room, so as not to fetch and return a
-// page for each value of a short queue.
+// that the slab keeps one with room if pages are small, so as not to fetch and
+// return a page for each value of a short queue.
 func (s *Slab) Free(i uint32) {
 	pi, slot := i>>s.shift, i&(1<<s.shift-1)
 	p := &s.pages[pi]
@@ -97,7 +100,7 @@ func (s *Slab) Free(i uint32) {
 	if p.used > 0 {
 		return
 	}
-	if p.prev == noPage && p.next == noPage {
+	if p.prev == noPage && p.next == noPage && s.arena.pageBytes <= sparePage {
 		p.fresh, p.freed = firstSlot(pi), 0
 		return
 	}

@@ -31,6 +31,7 @@ func eachServer(t *testing.T, f func(t *testing.T, s *server)) {
 
 // TestGoClient makes every call that go-beanstalk has.
 func TestGoClient(t *testing.T) {
+	t.Parallel()
 	calls := []struct {
 		name string
 		f    func(t *testing.T, c *beanstalk.Conn)
@@ -265,8 +266,7 @@ func goStats(t *testing.T, c *beanstalk.Conn) {
 	put := goPut(t, tube, "x")
 	got, err := c.Stats()
 	wantStats(t, "stats", got, err, stats{
-		"max-job-size": "65535", "current-tubes": "2", "current-connections": "1", "current-producers": "1",
-		"current-jobs-urgent": got["current-jobs-ready"], "draining": "false",
+		"max-job-size": "65535", "current-jobs-urgent": got["current-jobs-ready"], "draining": "false",
 	})
 	got, err = tube.Stats()
 	got["name"] = strings.Trim(got["name"], `"`) // quoted from 1.13 on
@@ -315,6 +315,7 @@ func goDeadline(t *testing.T, c *beanstalk.Conn) {
 // do with a job whatever one can, and crash. Still each job must be deleted by
 // exactly one of them, and never be held by two.
 func TestGoClientsTogether(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, s *server) {
 		const producers, workers, each = 4, 12, 250
 		w := &workshop{
@@ -448,11 +449,13 @@ func (w *workshop) deal(r *rand.Rand, c *beanstalk.Conn, id uint64) (crash bool,
 	case 0:
 		return true, nil
 	case 1:
-		err = c.Release(id, r.Uint32N(3), time.Second)
-	case 2:
 		err = errors.Join(c.Bury(id, r.Uint32N(3)), c.KickJob(id))
 	default:
-		err = c.Release(id, r.Uint32N(3), 0)
+		delay := time.Duration(0)
+		if r.IntN(20) == 0 {
+			delay = time.Second
+		}
+		err = c.Release(id, r.Uint32N(3), delay)
 	}
 	if err != nil {
 		return false, fmt.Errorf("job %d: %w", id, err)

@@ -18,7 +18,6 @@ import (
 // eachTransport runs f against a spoked of each kind. When f is over and its
 // connections are closed, the server must be as good as new.
 func eachTransport(t *testing.T, f func(t *testing.T, s *server)) {
-	t.Parallel()
 	for _, args := range transports {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()

@@ -91,7 +91,7 @@ func (b *behind) step() {
 	case 3:
 		e.Watch(c, tube)
 	case 4, 5, 6:
-		d := e.Begin(b.now, c, b.r.Uint32N(3), b.seconds(3), b.seconds(4), 0)
+		d, _ := e.Begin(b.now, c, b.r.Uint32N(3), b.seconds(3), b.seconds(4), 0)
 		id, _ := e.Insert(b.now, &d)
 		b.left[id] = true
 	case 7, 8:

@@ -22,10 +22,20 @@ type Draft struct {
 // c uses. A ttr under a second counts as one second. The id is taken here:
 // beanstalkd 1.13 takes it when the command line arrives, and a put that
 // fails later leaves a gap. Insert or Abandon must follow.
-func (e *Engine) Begin(now int64, c *Client, pri uint32, delay, ttr time.Duration, size uint32) Draft {
+//
+// If there is no memory for the job, Begin returns ErrOutOfMemory and no
+// draft; as in beanstalkd, no id is taken then.
+func (e *Engine) Begin(now int64, c *Client, pri uint32, delay, ttr time.Duration, size uint32) (Draft, error) {
 	if !c.producer {
 		c.producer = true
 		e.stats.Producers++
+	}
+	if !e.pages.HasRoom() {
+		return Draft{}, ErrOutOfMemory
+	}
+	body, ok := e.bodies.Alloc(size)
+	if !ok {
+		return Draft{}, ErrOutOfMemory
 	}
 	c.used.drafts++
 	d := Draft{
@@ -33,12 +43,12 @@ func (e *Engine) Begin(now int64, c *Client, pri uint32, delay, ttr time.Duratio
 		created: now,
 		delay:   int64(delay),
 		ttr:     int64(max(ttr, time.Second)),
-		body:    e.bodies.Alloc(size),
+		body:    body,
 		pri:     pri,
 		tube:    c.used,
 	}
 	e.nextID++
-	return d
+	return d, nil
 }
 
 // Body returns the room for d's body, to be filled by the caller before

@@ -20,18 +20,20 @@ var (
 	ErrNotIgnored = errors.New("queue: a client must watch a tube")
 	// ErrDraining says that the engine takes no new jobs.
 	ErrDraining = errors.New("queue: draining")
+	// ErrOutOfMemory says that there is no memory for a job.
+	ErrOutOfMemory = errors.New("queue: out of memory")
 )
 
 // An Engine holds all jobs, tubes and clients. It is not safe for concurrent
 // use.
 type Engine struct {
 	// Outside the collector's sight.
-	jobs      *slab.Of[job]
-	works     *slab.Of[work]
-	bodies    slab.Bytes
-	ids       idTable
-	heapPages *slab.Arena
-	waits     *wheel.Pool[uint32] // of the tubes' delayed jobs
+	pages  *slab.Arena // of all but bodies
+	jobs   *slab.Of[job]
+	works  *slab.Of[work]
+	bodies slab.Bytes
+	ids    idTable
+	waits  *wheel.Pool[uint32] // of the tubes' delayed jobs
 
 	nextID uint64
 
@@ -78,19 +80,19 @@ const margin = int64(time.Second)
 // or before. What an engine keeps outside the collector's sight stays until
 // the process ends, unless its jobs are deleted: an engine is for good.
 func New(now int64) *Engine {
-	arena := slab.NewArena(64 << 10)
+	pages := slab.NewArena(heapPage * int(unsafe.Sizeof(readyItem{})))
 	e := &Engine{
-		jobs:      slab.NewOf[job](arena),
-		works:     slab.NewOf[work](arena),
-		ids:       newIDTable(),
-		heapPages: slab.NewArena(heapPage * int(unsafe.Sizeof(readyItem{}))),
-		waits:     wheel.NewPool[uint32](),
-		nextID:    1,
-		byName:    map[string]*tube{},
-		clients:   make([]*Client, 1),
-		lists:     map[watchHash]*watchList{},
-		hub:       wheel.NewHub(wheel.NewPool[due](), now),
-		rand:      rand.New(rand.NewPCG(uint64(now), 0)),
+		pages:   pages,
+		jobs:    slab.NewOf[job](pages),
+		works:   slab.NewOf[work](pages),
+		ids:     newIDTable(pages),
+		waits:   wheel.NewPool[uint32](pages),
+		nextID:  1,
+		byName:  map[string]*tube{},
+		clients: make([]*Client, 1),
+		lists:   map[watchHash]*watchList{},
+		hub:     wheel.NewHub(wheel.NewPool[due](pages), now),
+		rand:    rand.New(rand.NewPCG(uint64(now), 0)),
 	}
 	e.defaultTube = e.makeTube([]byte("default"))
 	return e

@@ -22,7 +22,7 @@ func Example() {
 	producer := e.Connect()
 	e.Use(producer, []byte("mail"))
 	body := "to: ann"
-	put := e.Begin(now.UnixNano(), producer, 1024, time.Hour, time.Minute, uint32(len(body)))
+	put, _ := e.Begin(now.UnixNano(), producer, 1024, time.Hour, time.Minute, uint32(len(body)))
 	copy(e.Body(&put), body)
 	id, err := e.Insert(now.UnixNano(), &put)
 	fmt.Println("inserted:", id, err)

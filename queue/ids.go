@@ -29,9 +29,9 @@ const (
 	manyIDs    = 4096
 )
 
-func newIDTable() idTable {
+func newIDTable(a *slab.Arena) idTable {
 	return idTable{
-		pages:  slab.NewOf[idPage](slab.NewArena(64 << 10)),
+		pages:  slab.NewOf[idPage](a),
 		dense:  map[uint64]uint32{},
 		sparse: map[uint64]uint32{},
 	}

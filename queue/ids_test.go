@@ -3,6 +3,8 @@ package queue
 import (
 	"math/rand/v2"
 	"testing"
+
+	"spoked/internal/slab"
 )
 
 // TestIDs enters ids of all sorts, takes them out in any order, and looks up
@@ -29,7 +31,7 @@ func TestIDs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			table := newIDTable()
+			table := newIDTable(slab.NewArena(64 << 10))
 			want := map[uint64]uint32{}
 			look := func(id uint64) {
 				t.Helper()
@@ -80,7 +82,7 @@ func shuffle(r *rand.Rand) func([]uint64) {
 // Queues come and go, and leave a job or two behind each time: these may not
 // cost a page of ids each.
 func TestOldIDsCostLittle(t *testing.T) {
-	table := newIDTable()
+	table := newIDTable(slab.NewArena(64 << 10))
 	for i := range uint64(1000) * idsPerPage {
 		table.put(i, 1)
 		if i%idsPerPage != 0 {

@@ -56,7 +56,7 @@ func pointerIn(t reflect.Type) string {
 }
 
 func mustInsert(t testing.TB, e *Engine, now int64, c *Client, pri uint32, delay time.Duration, body []byte) uint64 {
-	d := e.Begin(now, c, pri, delay, time.Minute, uint32(len(body)))
+	d, _ := e.Begin(now, c, pri, delay, time.Minute, uint32(len(body)))
 	copy(e.Body(&d), body)
 	id, err := e.Insert(now, &d)
 	if err != nil {
@@ -173,8 +173,8 @@ func TestMemoryIsReturnedWhenTheQueueHasDrained(t *testing.T) {
 			if left > full/8 {
 				t.Errorf("%d KiB of %d KiB are left", left>>10, full>>10)
 			}
-			if got := e.heapPages.Bytes(); got > 1<<20 {
-				t.Errorf("%d KiB of heap pages are left", got>>10)
+			if got := e.pages.Bytes(); got > 2<<20 {
+				t.Errorf("%d KiB of pages are left", got>>10)
 			}
 			t.Logf("%d bytes a job; left: %d KiB", full/jobs, left>>10)
 		})

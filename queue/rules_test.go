@@ -59,7 +59,7 @@ func (s *stage) put(tube string, pri uint32, delay, ttr time.Duration) (id uint6
 	s.t.Helper()
 	c := s.client(tube)
 	s.engine.Use(c, []byte(tube))
-	d := s.engine.Begin(s.now, c, pri, delay, ttr, 0)
+	d, _ := s.engine.Begin(s.now, c, pri, delay, ttr, 0)
 	id, err := s.engine.Insert(s.now, &d)
 	s.want("Insert", err, nil)
 	return id
@@ -192,7 +192,7 @@ func TestDelayKeepsShowingAfterItHasPassed(t *testing.T) {
 // was put in the meantime.
 func TestIDIsTakenWhenPutBegins(t *testing.T) {
 	s := newStage(t)
-	slow := s.engine.Begin(s.now, s.client("slow"), 0, 0, minute, 0)
+	slow, _ := s.engine.Begin(s.now, s.client("slow"), 0, 0, minute, 0)
 	s.want("fast put", s.put("default", 0, 0, minute), uint64(2))
 	_, err := s.engine.Peek(1)
 	s.want("Peek at a draft", err, queue.ErrNotFound)
@@ -205,15 +205,15 @@ func TestIDIsTakenWhenPutBegins(t *testing.T) {
 
 func TestFailedPutsBurnIDs(t *testing.T) {
 	s := newStage(t)
-	d := s.engine.Begin(s.now, s.client("x"), 0, 0, minute, 100)
+	d, _ := s.engine.Begin(s.now, s.client("x"), 0, 0, minute, 100)
 	s.engine.Abandon(&d)
 	s.want("put after one abandoned", s.put("default", 0, 0, minute), uint64(2))
 
-	d = s.engine.Begin(s.now, s.client("x"), 0, 0, minute, 100)
+	d, _ = s.engine.Begin(s.now, s.client("x"), 0, 0, minute, 100)
 	s.engine.Drain()
 	_, err := s.engine.Insert(s.now, &d)
 	s.want("Insert", err, queue.ErrDraining)
-	d = s.engine.Begin(s.now, s.client("x"), 0, 0, minute, 0)
+	d, _ = s.engine.Begin(s.now, s.client("x"), 0, 0, minute, 0)
 	s.engine.Abandon(&d)
 	s.want("jobs", s.engine.Stats().TotalJobs, uint64(1))
 	s.want("Reserve while draining", s.reserve("worker", 0), "job 2")
@@ -587,7 +587,7 @@ func TestTubeLivesAsLongAsSomethingKeepsIt(t *testing.T) {
 func TestDraftKeepsItsTube(t *testing.T) {
 	s := newStage(t)
 	s.engine.Use(s.client("x"), []byte("a"))
-	d := s.engine.Begin(s.now, s.client("x"), 0, 0, minute, 5)
+	d, _ := s.engine.Begin(s.now, s.client("x"), 0, 0, minute, 5)
 	s.engine.Use(s.client("x"), []byte("b"))
 	s.wantList("Tubes", slices.Collect(s.engine.Tubes()), "default", "a", "b")
 	s.engine.Disconnect(s.now, s.client("x"))

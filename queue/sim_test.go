@@ -462,7 +462,7 @@ func (s *sim) begin() {
 	}
 	body := strings.Repeat(string(rune('a'+s.r.IntN(26))), s.r.IntN(40))
 	s.did("%v begin a put: pri %d, delay %v, ttr %v, %d bytes", c, pri, delay, ttr, len(body))
-	d := s.engine.Begin(s.model.now, c.engine, pri, delay, ttr, uint32(len(body)))
+	d, _ := s.engine.Begin(s.model.now, c.engine, pri, delay, ttr, uint32(len(body)))
 	copy(s.engine.Body(&d), body)
 	s.drafts = append(s.drafts, &simDraft{d, s.model.begin(c.model, pri, delay, ttr, body)})
 }

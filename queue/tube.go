@@ -57,7 +57,7 @@ func (e *Engine) makeTube(name []byte) *tube {
 		listed: len(e.list),
 		hash:   watchHash{e.random(), e.random()},
 	}
-	t.ready.pages = e.heapPages
+	t.ready.pages = e.pages
 	if n := len(e.freeTubes); n > 0 {
 		t.number = e.freeTubes[n-1]
 		e.freeTubes = e.freeTubes[:n-1]

@@ -103,7 +103,7 @@ func BenchmarkFire(b *testing.B) {
 // BenchmarkChurn is what a queue does most: a deadline a minute away is
 // entered and soon removed, a few thousand being open at a time.
 func BenchmarkChurn(b *testing.B) {
-	h := NewHub(NewPool[uint32](), 0)
+	h := NewHub(newPool(), 0)
 	var open [4096]Timer
 	now, i := int64(0), 0
 	for b.Loop() {
@@ -133,7 +133,7 @@ func perEntry(b *testing.B, n int) {
 }
 
 func fillWheel(at []int64) (*Hub[uint32], []Timer) {
-	h := NewHub(NewPool[uint32](), 0)
+	h := NewHub(newPool(), 0)
 	timers := make([]Timer, len(at))
 	for i, at := range at {
 		timers[i] = h.Add(at, uint32(i))

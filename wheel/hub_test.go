@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"spoked/internal/slab"
 )
 
 // model is what a hub must behave like: a slice kept sorted by (at, arrival).
@@ -13,6 +15,8 @@ type model struct {
 	list []modelEntry
 	now  int64
 }
+
+func newPool() *Pool[uint32] { return NewPool[uint32](slab.NewArena(64 << 10)) }
 
 type modelEntry struct {
 	at    int64
@@ -50,7 +54,7 @@ func TestModel(t *testing.T) {
 
 func testModel(t *testing.T, r *rand.Rand, span int64) {
 	m := &model{now: 1e18}
-	pool := NewPool[uint32]()
+	pool := newPool()
 	h := NewHub(pool, m.now)
 	other := NewHub(pool, m.now) // shares the pool, to find what leaks from one into the other
 	timers := map[uint32]Timer{}
@@ -131,7 +135,7 @@ func popOne(t *testing.T, h *Hub[uint32], m *model) {
 
 // A long list due at one instant cannot be split, and need not be.
 func TestOneInstant(t *testing.T) {
-	h := NewHub(NewPool[uint32](), 0)
+	h := NewHub(newPool(), 0)
 	const n = 3 * longList
 	for i := range uint32(n) {
 		h.Add(int64(time.Hour), i)
@@ -148,14 +152,14 @@ func TestOneInstant(t *testing.T) {
 // long list.
 func TestSpokes(t *testing.T) {
 	year := 365 * 24 * int64(time.Hour)
-	sparse := NewHub(NewPool[uint32](), 0)
+	sparse := NewHub(newPool(), 0)
 	for i := range int64(1000) {
 		sparse.Add((i+1)*year/1000, 0)
 	}
 	if got := sparse.Spokes(); got > 100 {
 		t.Errorf("a thousand entries in a year have %d spokes, want at most 100", got)
 	}
-	dense := NewHub(NewPool[uint32](), 0)
+	dense := NewHub(newPool(), 0)
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 1_000_000 {
 		dense.Add(year+r.Int64N(int64(time.Hour)), 0)
@@ -169,7 +173,7 @@ func TestSpokes(t *testing.T) {
 
 // One entry that comes and goes does not make and drop a spoke each time.
 func TestChurnAllocatesNothing(t *testing.T) {
-	h := NewHub(NewPool[uint32](), 0)
+	h := NewHub(newPool(), 0)
 	now := int64(0)
 	h.Remove(h.Add(now+int64(time.Minute), 1))
 	got := testing.AllocsPerRun(1000, func() {
@@ -182,7 +186,7 @@ func TestChurnAllocatesNothing(t *testing.T) {
 }
 
 func TestMemoryIsReturned(t *testing.T) {
-	pool := NewPool[uint32]()
+	pool := newPool()
 	h := NewHub(pool, 0)
 	for i := range uint32(200_000) {
 		h.Add(int64(i)*1000, i)
@@ -199,7 +203,7 @@ func TestMemoryIsReturned(t *testing.T) {
 }
 
 func ExampleHub() {
-	h := NewHub(NewPool[uint32](), 0)
+	h := NewHub(newPool(), 0)
 	h.Add(int64(2*time.Second), 2)
 	h.Add(int64(time.Second), 1)
 	late := h.Add(int64(3*time.Second), 3)

@@ -60,10 +60,11 @@ type item struct {
 	entry Timer
 }
 
-// NewPool returns an empty pool. T must not hold pointers.
-func NewPool[T any]() *Pool[T] {
+// NewPool returns an empty pool, which keeps its entries in pages from a. T
+// must not hold pointers.
+func NewPool[T any](a *slab.Arena) *Pool[T] {
 	return &Pool[T]{
-		entries:  slab.NewOf[entry[T]](slab.NewArena(entryPage)),
+		entries:  slab.NewOf[entry[T]](a),
 		spokes:   make([]*spoke, 1),
 		freelist: btree.NewFreeListG[*spoke](btree.DefaultFreeListSize),
 	}

@@ -143,8 +143,7 @@ func (s *Session) refuse(now int64, event proto.Event, cmd *proto.Command) {
 	case proto.BodyEnd:
 		s.endPut(now, cmd.Data)
 	case proto.BadTrailer:
-		s.service.engine.Abandon(&s.draft)
-		s.reply(proto.ExpectedCRLF)
+		s.badTrailer()
 	case proto.Oversized:
 		s.reply(proto.JobTooBig)
 	case proto.Refused:
@@ -173,16 +172,33 @@ func (s *Session) beginPut(now int64, cmd *proto.Command) {
 	if cmd.Size > s.service.opts.MaxJobSize {
 		return
 	}
-	s.draft = s.service.engine.Begin(now, s.client, cmd.Pri, seconds(cmd.Delay), seconds(cmd.TTR), cmd.Size)
+	s.draft, _ = s.service.engine.Begin(now, s.client, cmd.Pri, seconds(cmd.Delay), seconds(cmd.TTR), cmd.Size)
 	s.filled = 0
 }
 
+// fill takes in the next part of a body, or drops it if there was no memory.
 func (s *Session) fill(data []byte) {
+	if !s.Receiving() {
+		return
+	}
 	copy(s.service.engine.Body(&s.draft)[s.filled:], data)
 	s.filled += uint32(len(data))
 }
 
+func (s *Session) badTrailer() {
+	if !s.Receiving() {
+		s.reply(proto.OutOfMemory) // beanstalkd does not look at what it drops
+		return
+	}
+	s.service.engine.Abandon(&s.draft)
+	s.reply(proto.ExpectedCRLF)
+}
+
 func (s *Session) endPut(now int64, data []byte) {
+	if !s.Receiving() {
+		s.reply(proto.OutOfMemory)
+		return
+	}
 	s.fill(data)
 	id, err := s.service.engine.Insert(now, &s.draft)
 	if err != nil {

@@ -35,22 +35,45 @@ func NewArena(pageBytes int) *Arena {
 // Bytes returns how much memory is in use or kept for reuse.
 func (a *Arena) Bytes() int { return (a.used + len(a.retained)) * a.pageBytes }
 
-// Page returns the first byte of a page. What it holds is undefined.
+// Page returns the first byte of a page. What it holds is undefined. It panics
+// if the system has no memory left.
 func (a *Arena) Page() unsafe.Pointer {
-	a.used++
+	p := a.page()
+	if p == nil {
+		panic("slab: the system has no memory left")
+	}
+	return p
+}
+
+// page is Page, but returns nil if the system has no memory left.
+func (a *Arena) page() unsafe.Pointer {
+	if !a.HasRoom() {
+		return nil
+	}
 	for _, list := range []*[]unsafe.Pointer{&a.retained, &a.returned} {
 		if n := len(*list); n > 0 {
 			p := (*list)[n-1]
 			*list = (*list)[:n-1]
+			a.used++
 			return p
 		}
+	}
+	a.used++
+	p := unsafe.Pointer(unsafe.SliceData(a.rest))
+	a.rest = a.rest[a.pageBytes:]
+	return p
+}
+
+// HasRoom reports whether a page can be had, and sees to it that the next one
+// can if the system has the memory.
+func (a *Arena) HasRoom() bool {
+	if len(a.retained) > 0 || len(a.returned) > 0 {
+		return true
 	}
 	if len(a.rest) == 0 {
 		a.rest = mapRegion(regionBytes)
 	}
-	p := unsafe.Pointer(unsafe.SliceData(a.rest))
-	a.rest = a.rest[a.pageBytes:]
-	return p
+	return len(a.rest) > 0
 }
 
 // Release takes back a page that Page returned. Nothing may use it any more.

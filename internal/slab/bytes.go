@@ -48,23 +48,32 @@ func classOf(n uint32) (class, size uint32) {
 // Total returns the bytes of all strings kept, without what rounding costs.
 func (b *Bytes) Total() int { return b.total }
 
-// Alloc returns room for n bytes, whose contents are undefined. Memory is
-// taken from the system when it is first touched.
-func (b *Bytes) Alloc(n uint32) Ref {
-	b.total += int(n)
+// Alloc returns room for n bytes, whose contents are undefined, and false if
+// the system has none. Memory is taken from it when it is first touched.
+func (b *Bytes) Alloc(n uint32) (r Ref, ok bool) {
 	switch {
 	case n == 0:
-		return Ref{}
+		return Ref{}, true
 	case n > classLimit:
-		return Ref{n, b.allocLarge(n)}
+		r, ok = b.allocLarge(n)
+	default:
+		r, ok = b.allocSmall(n)
 	}
+	if ok {
+		b.total += int(n)
+	}
+	return r, ok
+}
+
+func (b *Bytes) allocSmall(n uint32) (Ref, bool) {
 	class, size := classOf(n)
 	s := b.class[class]
 	if s == nil {
 		s = New(b.arena(size), int(size))
 		b.class[class] = s
 	}
-	return Ref{n, s.Alloc()}
+	i := s.TryAlloc()
+	return Ref{n, i}, i != 0
 }
 
 func (b *Bytes) arena(size uint32) *Arena {
@@ -77,16 +86,19 @@ func (b *Bytes) arena(size uint32) *Arena {
 	return b.big
 }
 
-func (b *Bytes) allocLarge(n uint32) uint32 {
+func (b *Bytes) allocLarge(n uint32) (Ref, bool) {
 	m := mapRegion(int(n))
+	if m == nil {
+		return Ref{}, false
+	}
 	if k := len(b.free); k > 0 {
 		i := b.free[k-1]
 		b.free = b.free[:k-1]
 		b.large[i] = m
-		return i
+		return Ref{n, i}, true
 	}
 	b.large = append(b.large, m)
-	return uint32(len(b.large) - 1)
+	return Ref{n, uint32(len(b.large) - 1)}, true
 }
 
 // At returns the bytes of r. The slice is valid until r is freed.

@@ -43,7 +43,7 @@ func TestBytesOfEveryLength(t *testing.T) {
 			var b Bytes
 			var refs []Ref
 			for k := range 3 {
-				r := b.Alloc(n)
+				r, _ := b.Alloc(n)
 				s := b.At(r)
 				if uint32(len(s)) != n || r.Len != n {
 					t.Fatalf("At has %d bytes, and the Ref says %d", len(s), r.Len)
@@ -97,7 +97,7 @@ func TestBytes(t *testing.T) {
 			if r.IntN(2) == 0 {
 				n = r.Uint32N(3000)
 			}
-			ref := b.Alloc(n)
+			ref, _ := b.Alloc(n)
 			fill(b.At(ref), step)
 			live = append(live, kept{ref, step})
 			total += int(n)

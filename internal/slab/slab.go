@@ -55,10 +55,20 @@ func New(a *Arena, size int) *Slab {
 // Len returns the number of values allocated.
 func (s *Slab) Len() int { return s.used }
 
-// Alloc returns the index of a value whose contents are undefined.
+// Alloc returns the index of a value whose contents are undefined. It panics
+// if the system has no memory left.
 func (s *Slab) Alloc() uint32 {
-	if s.partial == noPage {
-		s.grow()
+	i := s.TryAlloc()
+	if i == 0 {
+		panic("slab: the system has no memory left")
+	}
+	return i
+}
+
+// TryAlloc is Alloc, but returns 0 if the system has no memory left.
+func (s *Slab) TryAlloc() uint32 {
+	if s.partial == noPage && !s.grow() {
+		return 0
 	}
 	pi := s.partial
 	p := &s.pages[pi]
@@ -118,8 +128,12 @@ func firstSlot(pi uint32) uint32 {
 	return 0
 }
 
-// grow adds a page and links it as the only one with room.
-func (s *Slab) grow() {
+// grow adds a page and links it as the only one with room, if there is memory.
+func (s *Slab) grow() bool {
+	mem := s.arena.page()
+	if mem == nil {
+		return false
+	}
 	var pi uint32
 	if n := len(s.free); n > 0 {
 		pi = s.free[n-1]
@@ -132,13 +146,15 @@ func (s *Slab) grow() {
 		s.pages = append(s.pages, page{})
 		s.mem = append(s.mem, nil)
 		if s.perPage == 1 && pi == 0 { // page 0 would have no room at all
-			s.grow()
-			return
+			pi++
+			s.pages = append(s.pages, page{})
+			s.mem = append(s.mem, nil)
 		}
 	}
-	s.mem[pi] = s.arena.Page()
+	s.mem[pi] = mem
 	s.pages[pi] = page{fresh: firstSlot(pi)}
 	s.link(pi)
+	return true
 }
 
 func (s *Slab) link(pi uint32) {

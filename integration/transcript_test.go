@@ -24,7 +24,7 @@ const (
 
 	// patience is how long an expected reply may take. Only a failing test
 	// ever waits that long.
-	patience = 20 * time.Second
+	patience = 6 * time.Second
 )
 
 // TestTranscriptsReference shows that the transcripts tell the truth.

@@ -135,6 +135,12 @@ func (c *client) ask(request, want string) {
 func (c *client) put(body string) (id int) {
 	c.t.Helper()
 	c.send(fmt.Sprintf("put 0 0 60 %d\r\n%s\r\n", len(body), body))
+	return c.inserted()
+}
+
+// inserted reads the reply to a put.
+func (c *client) inserted() (id int) {
+	c.t.Helper()
 	line := c.line()
 	if _, err := fmt.Sscanf(line, "INSERTED %d\r\n", &id); err != nil {
 		c.t.Fatalf("put: got %q, want INSERTED", line)

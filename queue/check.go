@@ -220,7 +220,7 @@ func (e *Engine) checkClient(c *Client, number int) error {
 func (l *watchList) check(e *Engine) error {
 	n := 0
 	for c := l.head; c != nil; c = c.next {
-		if !c.waiting || c.watches != l || c.prev != nil && c.prev.since >= c.since {
+		if !c.waiting || c.watches != l || c.prev != nil && c.prev.arrived >= c.arrived {
 			return fmt.Errorf("queue: client %d waits on the wrong list, or out of order", c.number)
 		}
 		n++
@@ -243,7 +243,7 @@ func (l *watchList) check(e *Engine) error {
 		if s.tube.offers() && (s.best < 0 || s.tube.ready.top().less(s.top)) {
 			return fmt.Errorf("queue: a watch list does not know of the first job of %q", s.tube.name)
 		}
-		if l.head != nil && s.since > l.head.since {
+		if l.head != nil && s.notBefore > l.head.arrived {
 			return fmt.Errorf("queue: %q takes the wait for its jobs to be shorter than it is", s.tube.name)
 		}
 	}

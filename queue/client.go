@@ -26,7 +26,7 @@ type Client struct {
 
 	// While it waits in a reserve:
 	waiting    bool
-	since      uint64 // turn in the order of arrival
+	arrived    uint64 // the number of its wait, counted over all clients
 	prev, next *Client
 	timer      wheel.Timer // of the reserve's timeout
 }

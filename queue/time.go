@@ -61,7 +61,8 @@ func (e *Engine) reservationDue(now, at int64, slot uint32) {
 }
 
 // delayedDue makes up to limit delayed jobs of t ready, as long as nothing
-// else is due before, and returns how many.
+// else is due before, and returns how many. Each counts against the limit of
+// Advance.
 func (e *Engine) delayedDue(now int64, t *tube, limit int) (n int) {
 	for ; n < limit; n++ {
 		until := now

@@ -23,6 +23,15 @@ import "container/heap"
 // tubes, by the key of their first job; there a tube may turn out to have
 // nothing, or a later job, but never an earlier one.
 //
+// For example, list L watches a and b, list M watches b and c:
+//
+//	a client of L waits           L is armed at a and at b
+//	a job is put into b           b finds L's client in its heap: it gets the job
+//	another is put into b         b finds nobody on L, nor on M: both unarmed at b
+//	more are put into b           b has nobody to ask
+//	a client of M reserves        M looks at b, notes its first job, is armed again,
+//	                              and takes the job
+//
 // Invariants: a list with waiting clients has all its subscriptions armed;
 // a tube that offers a job has no waiting client.
 type watchList struct {
@@ -44,10 +53,10 @@ type subscription struct {
 	tube *tube
 	pos  int // in tube.subs
 
-	since uint64    // no client of the list has waited longer
-	armed int       // index in tube.armed, or -1
-	top   readyItem // the tube has no smaller one
-	best  int       // index in list.best, or -1
+	notBefore uint64    // no client that waits on the list arrived before
+	armed     int       // index in tube.armed, or -1
+	top       readyItem // the tube has no smaller one
+	best      int       // index in list.best, or -1
 }
 
 // watchHash stands for a set of tubes: the sum of random numbers that belong
@@ -137,7 +146,7 @@ func (e *Engine) bestTube(l *watchList) *tube {
 		return nil
 	}
 	for _, s := range l.unarmed {
-		s.since = e.arrivals + 1
+		s.notBefore = e.arrivals + 1
 		heap.Push(&s.tube.armed, s)
 		if !s.tube.offers() {
 			continue
@@ -175,7 +184,7 @@ func (t *tube) oldestWaiting() *Client {
 	}
 	for len(t.armed) > 0 {
 		s := t.armed[0]
-		if oldest != nil && oldest.since <= s.since {
+		if oldest != nil && oldest.arrived <= s.notBefore {
 			break
 		}
 		c := s.list.head
@@ -184,8 +193,8 @@ func (t *tube) oldestWaiting() *Client {
 			s.list.unarmed = append(s.list.unarmed, s)
 			continue
 		}
-		if c.since != s.since { // others have been served since
-			s.since = c.since
+		if c.arrived != s.notBefore { // others have been served since
+			s.notBefore = c.arrived
 			heap.Fix(&t.armed, 0)
 			continue
 		}
@@ -197,7 +206,7 @@ func (t *tube) oldestWaiting() *Client {
 // startWaiting queues c on l. bestTube(l) has just returned nil.
 func (e *Engine) startWaiting(c *Client, l *watchList) {
 	e.arrivals++
-	c.since = e.arrivals
+	c.arrived = e.arrivals
 	c.waiting = true
 	c.prev, c.next = l.tail, nil
 	if l.tail == nil {
@@ -250,7 +259,7 @@ func (t *tube) waitingClients() int {
 type armedHeap []*subscription
 
 func (h armedHeap) Len() int           { return len(h) }
-func (h armedHeap) Less(i, j int) bool { return h[i].since < h[j].since }
+func (h armedHeap) Less(i, j int) bool { return h[i].notBefore < h[j].notBefore }
 func (h armedHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].armed, h[j].armed = i, j

@@ -207,14 +207,20 @@ func (c *client) deleteAll() {
 	}
 }
 
-// stats asks for the server's.
+// stats asks for the server's stats.
 func (c *client) stats() stats {
 	c.t.Helper()
-	c.send("stats\r\n")
+	return c.statsOf("stats\r\n")
+}
+
+// statsOf asks for stats.
+func (c *client) statsOf(request string) stats {
+	c.t.Helper()
+	c.send(request)
 	line := c.line()
 	var size int
 	if _, err := fmt.Sscanf(line, "OK %d\r\n", &size); err != nil {
-		c.t.Fatalf("stats: got %q, want OK", line)
+		c.t.Fatalf("%q: got %q, want OK", request, line)
 	}
 	text := make([]byte, size+len("\r\n"))
 	if _, err := io.ReadFull(c.in, text); err != nil {

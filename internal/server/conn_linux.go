@@ -91,20 +91,20 @@ func (l *loop) serve(c *conn, now int64) {
 		}
 		c.session.HalfClose()
 	}
-	if len(c.out) == 0 {
+	stuck := len(c.out) > 0 // until an edge tells that there is room
+	if !stuck {
 		l.feed(c, now)
 	}
 	l.collect(c)
 	c.session.Backlog = c.waiting && (len(c.rest) > 0 || c.readable)
 	c.last = c.last || c.session.Quit() || c.eof && len(c.rest) == 0 && !c.waiting
-	if len(c.out) > 0 && !c.inTurns {
-		return // flush decides what is next
-	}
-	if c.last && len(c.out) == 0 {
+	switch {
+	case stuck || len(c.out) > 0 && !c.inTurns: // flush decides what is next
+	case c.last && len(c.out) == 0:
 		l.close(c, now)
-		return
+	default:
+		l.goOn(c)
 	}
-	l.goOn(c)
 }
 
 // feed gives the session what has been read of c, in this turn or before.
@@ -154,6 +154,9 @@ func (l *loop) goOn(c *conn) {
 
 // woken takes note that the wait of c has ended. The mutex is held.
 func (l *loop) woken(c *conn) {
+	if c.dead {
+		return
+	}
 	if len(c.rest) > 0 || c.readable {
 		c.takeTurns(len(c.rest))
 	}

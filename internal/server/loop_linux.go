@@ -330,7 +330,7 @@ func (l *loop) execute() {
 	for _, c := range l.mail {
 		if c.session == nil {
 			l.adopt(c)
-		} else if !c.dead {
+		} else {
 			l.woken(c)
 		}
 	}

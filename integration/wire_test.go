@@ -159,13 +159,23 @@ func (c *client) line() string {
 	return line
 }
 
+// rest reads until the server has closed the connection.
+func (c *client) rest() string {
+	c.t.Helper()
+	c.hurry()
+	rest, err := io.ReadAll(c.in)
+	if err != nil {
+		c.t.Fatalf("got %s and then %v, want the end", excerpt(string(rest), ""), err)
+	}
+	return string(rest)
+}
+
 // expectEnd waits until the server has closed the connection, which must be
 // all it does.
 func (c *client) expectEnd() {
 	c.t.Helper()
-	c.hurry()
-	if rest, err := io.ReadAll(c.in); err != nil || len(rest) > 0 {
-		c.t.Fatalf("got %s (%v), want the end", excerpt(string(rest), ""), err)
+	if got := c.rest(); got != "" {
+		c.t.Fatalf("got %s, want the end", excerpt(got, ""))
 	}
 }
 

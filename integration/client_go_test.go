@@ -315,7 +315,6 @@ func goDeadline(t *testing.T, c *beanstalk.Conn) {
 // do with a job whatever one can, and crash. Still each job must be deleted by
 // exactly one of them, and never be held by two.
 func TestGoClientsTogether(t *testing.T) {
-	t.Parallel()
 	eachServer(t, func(t *testing.T, s *server) {
 		const producers, workers, each = 4, 12, 250
 		w := &workshop{

@@ -67,7 +67,7 @@ func runTests(m *testing.M) int {
 }
 
 // spokedPath returns the path of the spoked that was built for these tests.
-func spokedPath(t *testing.T) string {
+func spokedPath(t testing.TB) string {
 	t.Helper()
 	if spoked.path == "" {
 		t.Skip("there is no cmd/spoked")
@@ -82,7 +82,7 @@ func spokedPath(t *testing.T) string {
 var transports = []string{"--transport epoll", "--transport epoll --loops 2", "--transport net"}
 
 // referencePath returns the path of the beanstalkd that spoked is compared with.
-func referencePath(t *testing.T) string {
+func referencePath(t testing.TB) string {
 	t.Helper()
 	path, err := exec.LookPath("beanstalkd")
 	if err != nil {
@@ -110,7 +110,7 @@ type server struct {
 // startServer starts a server on a free port of 127.0.0.1 and returns when it
 // listens. The process is killed when the test is over, and if it has ended
 // before that without being told to, the test fails.
-func startServer(t *testing.T, command string, args ...string) *server {
+func startServer(t testing.TB, command string, args ...string) *server {
 	t.Helper()
 	s := launch(t, command, args)
 	t.Cleanup(func() {
@@ -135,7 +135,7 @@ func startServer(t *testing.T, command string, args ...string) *server {
 var launching sync.Mutex
 
 // launch starts the process of a server on a free port.
-func launch(t *testing.T, command string, args []string) *server {
+func launch(t testing.TB, command string, args []string) *server {
 	t.Helper()
 	launching.Lock()
 	defer launching.Unlock()
@@ -147,7 +147,7 @@ func launch(t *testing.T, command string, args []string) *server {
 
 // start starts the process of a server, which is killed when the test is over.
 // launching is held.
-func start(t *testing.T, cmd *exec.Cmd) *server {
+func start(t testing.TB, cmd *exec.Cmd) *server {
 	t.Helper()
 	s := &server{cmd: cmd, ended: make(chan struct{})}
 	cmd.Stderr = &s.stderr
@@ -204,7 +204,7 @@ func (s *server) Stderr() string { return s.stderr.String() }
 // to a client as its own, before the server has it; so ports come from below the
 // range for that, and the UDP port of the same number is the sign that one is
 // taken, for other test processes as well.
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	const first, count, tries = 20000, 12000, 1000
 	for range tries {

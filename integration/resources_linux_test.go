@@ -18,7 +18,6 @@ import (
 // TestUnreadReplies has clients ask for far more than fits anywhere, and read
 // nothing. The server must not store it, and must serve others as ever.
 func TestUnreadReplies(t *testing.T) {
-	t.Parallel()
 	const (
 		each = 8        // clients of a kind
 		most = 32 << 20 // bytes of memory

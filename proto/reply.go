@@ -11,11 +11,10 @@ const crlf = "\r\n"
 // functions below are the only place where the words of the protocol stand.
 const (
 	// To any command.
-	OutOfMemory   = "OUT_OF_MEMORY\r\n"
-	InternalError = "INTERNAL_ERROR\r\n"
-	NotFound      = "NOT_FOUND\r\n"
+	OutOfMemory = "OUT_OF_MEMORY\r\n"
+	NotFound    = "NOT_FOUND\r\n"
 
-	// To put. See AppendInserted and AppendBuriedID for the others.
+	// To put. See AppendInserted for the other.
 	Draining     = "DRAINING\r\n"
 	ExpectedCRLF = "EXPECTED_CRLF\r\n"
 	JobTooBig    = "JOB_TOO_BIG\r\n"
@@ -52,12 +51,6 @@ func (s Status) Reply() string {
 // AppendInserted appends the reply to a put whose job is in the queue.
 func AppendInserted(dst []byte, id uint64) []byte {
 	return appendNumber(dst, "INSERTED ", id)
-}
-
-// AppendBuriedID appends the reply to a put whose job was kept, but buried for
-// want of memory. The reply to bury and release is Buried, without an id.
-func AppendBuriedID(dst []byte, id uint64) []byte {
-	return appendNumber(dst, "BURIED ", id)
 }
 
 // AppendReserved appends the reply to a reserve of any kind. body is without

@@ -10,7 +10,6 @@ func TestReplies(t *testing.T) {
 	const most = 1<<64 - 1
 	for _, c := range []struct{ got, want string }{
 		{string(AppendInserted(nil, most)), "INSERTED 18446744073709551615\r\n"},
-		{string(AppendBuriedID(nil, 1)), "BURIED 1\r\n"},
 		{string(AppendReserved(nil, 7, []byte("a\r\nb"))), "RESERVED 7 4\r\na\r\nb\r\n"},
 		{string(AppendReserved(nil, 7, nil)), "RESERVED 7 0\r\n\r\n"},
 		{string(AppendFound(nil, 7, []byte("hello"))), "FOUND 7 5\r\nhello\r\n"},

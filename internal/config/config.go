@@ -15,6 +15,8 @@ package config
 import (
 	"runtime"
 	"time"
+
+	"spoked/proto"
 )
 
 // Version is the version of spoked, for -v.
@@ -22,7 +24,7 @@ const Version = "0.1.0"
 
 // MaxJobSizeLimit is the largest job size that can be asked for, as in
 // beanstalkd; more than that is lowered to it, with a warning.
-const MaxJobSizeLimit = 1 << 30
+const MaxJobSizeLimit = proto.LargestMaxJobSize
 
 // MaxLoops is the largest number of event loops that can be asked for.
 const MaxLoops = 256
@@ -98,7 +100,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Port:               11300,
-		MaxJobSize:         65535,
+		MaxJobSize:         proto.DefaultMaxJobSize,
 		FsyncInterval:      50 * time.Millisecond,
 		JournalSegmentSize: 10 << 20,
 		Compat:             Compat113,

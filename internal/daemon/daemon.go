@@ -20,9 +20,9 @@ import (
 	"spoked/internal/session"
 )
 
-// grace is how long clients have to take what they are owed when the server
-// stops.
-const grace = 5 * time.Second
+// gracePeriod is how long clients have to take what they are owed when the
+// server stops.
+const gracePeriod = 5 * time.Second
 
 // Run serves as cfg says until the process is told to stop, and logs to
 // stderr. Its error may hold a config.ExitError.
@@ -115,8 +115,8 @@ func handleSignals(s *server.Server, log *zap.Logger) (stop func()) {
 					stopping = true
 					log.Info("stopping", zap.Stringer("signal", sig))
 					_, _ = sdnotify.SdNotify(false, sdnotify.SdNotifyStopping)
-					ctx, cancel := context.WithTimeout(context.Background(), grace)
-					defer cancel()
+					ctx, cancel := context.WithTimeout(context.Background(), gracePeriod)
+					defer cancel() // this happens once
 					s.Shutdown(ctx)
 				}
 			}

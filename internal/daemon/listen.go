@@ -1,9 +1,11 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -26,11 +28,22 @@ func listen(cfg config.Config, log *zap.Logger) (net.Listener, error) {
 	if path, ok := strings.CutPrefix(cfg.Listen, "unix:"); ok {
 		return listenUnix(path, log)
 	}
-	host := cfg.Listen
+	return listenTCP(cfg.Listen, cfg.Port)
+}
+
+// listenTCP makes a socket at host, by default all IPv4 addresses, and no
+// others, as with beanstalkd on Linux.
+func listenTCP(host string, port int) (net.Listener, error) {
 	if host == "" {
-		host = "0.0.0.0" // IPv4 alone, as beanstalkd on Linux
+		host = "0.0.0.0"
 	}
-	return net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(cfg.Port)))
+	network := "tcp"
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
+		network = "tcp4"
+	}
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	return lc.Listen(context.Background(), network, net.JoinHostPort(host, strconv.Itoa(port)))
 }
 
 func inherit(files []*os.File, cfg config.Config, log *zap.Logger) (net.Listener, error) {

@@ -19,6 +19,7 @@ import (
 )
 
 func notify(c chan<- os.Signal) {
+	signal.Ignore(syscall.SIGPIPE) // the reader of the log has gone: that is no reason to end
 	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 }
 
@@ -68,12 +69,15 @@ func becomeUser(name string) error {
 	if err != nil {
 		return &config.ExitError{Code: config.ExitUserLookup, Err: err}
 	}
+	uid, _ := strconv.Atoi(u.Uid) // numeric on Unix
+	gid, _ := strconv.Atoi(u.Gid)
+	if uid != 0 && os.Getuid() == uid && os.Getgid() == gid {
+		return nil // already, and without the right to set groups
+	}
 	groups, err := groupsOf(u)
 	if err != nil {
 		return &config.ExitError{Code: config.ExitUserLookup, Err: err}
 	}
-	uid, _ := strconv.Atoi(u.Uid) // numeric on Unix
-	gid, _ := strconv.Atoi(u.Gid)
 	for _, step := range []struct {
 		call string
 		err  error

@@ -88,7 +88,7 @@ func (l *loop) accept() {
 func (l *loop) pauseAccept(err error) {
 	if !l.failing {
 		l.failing = true
-		l.server.log.Warn("cannot accept connections; those open are served", zap.Error(err), zap.Int("connections", l.open))
+		l.server.log.Warn("cannot accept connections; those open are served", zap.Error(err))
 	}
 	l.retry = l.server.clock.now() + int64(acceptRetry)
 	_ = unix.EpollCtl(l.ep, unix.EPOLL_CTL_DEL, l.listener, nil)
@@ -115,7 +115,7 @@ func (l *loop) resumeAccept() {
 	}
 	l.retry = 0
 	if err := l.listen(); err != nil {
-		l.server.log.Error("no more connections are accepted", zap.Error(err))
+		l.pauseAccept(err)
 	}
 }
 

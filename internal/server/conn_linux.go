@@ -31,7 +31,7 @@ type conn struct {
 	last     bool // to be closed when out has been sent
 	dead     bool // closed, or about to be
 	queued   bool // in loop.active
-	soiled   bool // in loop.dirty
+	dirty    bool // in loop.dirty
 	inTurns  bool // see pace
 	pace     pace
 }
@@ -47,7 +47,7 @@ func (l *loop) ready(c *conn, events uint32) {
 		l.activate(c)
 	}
 	if events&unix.EPOLLOUT != 0 && len(c.out) > 0 {
-		l.soil(c)
+		l.markDirty(c)
 	}
 }
 
@@ -59,10 +59,10 @@ func (l *loop) activate(c *conn) {
 	}
 }
 
-// soil has c's output written at the end of this turn.
-func (l *loop) soil(c *conn) {
-	if !c.soiled {
-		c.soiled = true
+// markDirty has c's output written at the end of this turn.
+func (l *loop) markDirty(c *conn) {
+	if !c.dirty {
+		c.dirty = true
 		l.dirty = append(l.dirty, c)
 	}
 }
@@ -176,7 +176,7 @@ func (l *loop) collect(c *conn) {
 		c.out = append(c.out, out...)
 		l.sent = append(l.sent, out)
 	}
-	l.soil(c)
+	l.markDirty(c)
 }
 
 // flush writes what it can of c's output. What is left is written when an

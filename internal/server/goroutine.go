@@ -59,22 +59,18 @@ func newGoroutines(s *Server, l net.Listener) transport {
 }
 
 func (g *goroutines) serve() error {
-	failing := false
+	var warned time.Time
 	for {
 		conn, err := g.listener.Accept()
 		if err == nil {
-			if failing {
-				failing = false
-				g.server.log.Info("accepting connections again")
-			}
 			g.start(conn)
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
 			break
 		}
-		if !failing {
-			failing = true
+		if time.Since(warned) > time.Minute {
+			warned = time.Now()
 			g.server.log.Warn("cannot accept connections; those open are served", zap.Error(err))
 		}
 		time.Sleep(acceptRetry)

@@ -157,6 +157,16 @@ func (l *loop) run() {
 	unix.Close(l.ep)
 	unix.Close(l.bell)
 	l.bell = -1
+	for _, c := range l.mail {
+		l.refuse(c)
+	}
+}
+
+// refuse closes c, which came after the loop had ended, if it is new.
+func (l *loop) refuse(c *conn) {
+	if c.session == nil {
+		unix.Close(c.fd)
+	}
 }
 
 // finish begins the end: nothing more is accepted or read, and connections
@@ -179,6 +189,10 @@ func (l *loop) finish(abruptly bool) {
 
 // post gives c, new or woken, to l. The mutex is held.
 func (l *loop) post(c *conn) {
+	if l.bell < 0 {
+		l.refuse(c)
+		return
+	}
 	l.mail = append(l.mail, c)
 	if len(l.mail) == 1 {
 		l.ring()
@@ -352,7 +366,7 @@ func (l *loop) execute() {
 // write sends the output that this turn has brought.
 func (l *loop) write() {
 	for _, c := range l.dirty {
-		c.soiled = false
+		c.dirty = false
 		if !c.dead {
 			l.flush(c)
 		}

@@ -84,18 +84,18 @@ func New(opts Options) *Server {
 // until Shutdown or Close; it then returns ErrServerClosed. It can be called
 // once.
 func (s *Server) Serve(l net.Listener) error {
-	t, err := s.newTransport(l)
-	if err != nil {
-		return err
-	}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		t.stop(true)
+		l.Close()
 		return ErrServerClosed
 	}
+	t, err := s.newTransport(l)
 	s.serving = t
 	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	if err := t.serve(); err != nil {
 		return err
 	}
@@ -120,10 +120,9 @@ func (s *Server) Drain() {
 	s.service.Drain()
 }
 
-// Shutdown stops accepting and reading, and closes each connection when what
-// it is owed has been sent; commands that have been read are executed and
-// answered. Serve returns when all are closed. When ctx ends before, the rest
-// is closed abruptly.
+// Shutdown stops accepting, reading and executing, and closes each connection
+// when the replies that it is owed have been sent. Serve returns when all are
+// closed. When ctx ends before, the rest is closed abruptly.
 func (s *Server) Shutdown(ctx context.Context) {
 	s.stop(false)
 	context.AfterFunc(ctx, s.Close)

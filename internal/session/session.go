@@ -90,10 +90,10 @@ func (s *Session) TakeOutput() []byte {
 }
 
 // Feed executes the commands in in, which has just arrived, at most limit of
-// them. It returns how many it has executed, and how many bytes it has dealt
-// with: all, unless the session is Waiting, Full, or has Quit, the limit is
-// reached, or a client with a Backlog has been woken. The rest must be fed
-// again, before anything else. Feed keeps no reference to in.
+// them. It returns how many bytes it has dealt with and how many commands it
+// has executed. That is all, unless the session is Waiting, Full, or has Quit,
+// the limit is reached, or a client with a Backlog has been woken; the rest
+// must be fed again, before anything else. Feed keeps no reference to in.
 func (s *Session) Feed(now int64, in []byte, limit int) (n, commands int) {
 	v := s.service
 	cmd := &v.cmd
@@ -117,7 +117,7 @@ func (s *Session) Feed(now int64, in []byte, limit int) (n, commands int) {
 			}
 			verbs[cmd.Op](s, now, cmd)
 		default:
-			s.refuse(now, event, cmd)
+			s.react(now, event, cmd)
 		}
 		commands++
 		v.engine.TakeWakes(v.deliver)
@@ -136,9 +136,9 @@ func (s *Session) Receiving() bool { return s.draft != (queue.Draft{}) }
 // NoLimit is the limit of a Feed without one.
 const NoLimit = math.MaxInt
 
-// refuse deals with the events that are not commands: the ends of a put, and
+// react deals with the events that are not commands: the ends of a put, and
 // lines that make no sense.
-func (s *Session) refuse(now int64, event proto.Event, cmd *proto.Command) {
+func (s *Session) react(now int64, event proto.Event, cmd *proto.Command) {
 	switch event {
 	case proto.BodyEnd:
 		s.endPut(now, cmd.Data)

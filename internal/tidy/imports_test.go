@@ -32,12 +32,12 @@ var mayImport = []layer{
 		"internal/session", "proto",
 		"go.uber.org/zap", "golang.org/x/sys",
 	}},
+	{"internal/config", []string{"proto"}},
 	{"internal/session", []string{"proto", "queue"}},
 	{"queue", []string{"wheel", "internal/slab"}},
 	{"wheel", []string{"internal/slab", "github.com/google/btree"}},
 	{"proto", nil},
 
-	{"internal/config", nil},
 	{"internal/slab", []string{"golang.org/x/sys"}},
 
 	// For tests.

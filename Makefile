@@ -61,8 +61,9 @@ lint: ## Check formatting and go.mod, run vet and build for every system, run st
 compat: reference ## Play the transcripts against a real beanstalkd and against spoked
 	go test -count=1 -v -run='Transcripts|Beanstalkd' ./integration ./internal/cli
 
-bench: ## Run the Go benchmarks, short ones; BENCH=regexp, BENCHTIME=1s, BENCHFLAGS= for all
-	go test -run='^$$' -bench='$(BENCH)' -benchtime=$(BENCHTIME) -benchmem $(BENCHFLAGS) ./...
+bench: ## Run the benchmarks, and compare with a real beanstalkd; BENCH=regexp, BENCHTIME=1s, BENCHFLAGS= for the long ones too
+	go test -run='^$$' -bench='$(BENCH)' -benchtime=$(BENCHTIME) -benchmem $(BENCHFLAGS) ./proto ./wheel ./queue
+	go test -run='^$$' -bench='$(BENCH)' -benchtime=1x -timeout=30m ./integration
 
 check: lint race compat test ## Do everything that CI does
 

@@ -163,8 +163,8 @@ func panics(f func()) (did bool) {
 
 func TestOnlyWithoutPointers(t *testing.T) {
 	type flat struct {
-		a int
-		b [3]struct{ c, d float32 }
+		_ int
+		_ [3]struct{ c, d float32 }
 	}
 	a := NewArena(4096)
 	for _, tt := range []struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"runtime"
 	"runtime/debug"
 	"testing"
 	"time"
@@ -178,5 +179,39 @@ func TestMemoryIsReturnedWhenTheQueueHasDrained(t *testing.T) {
 			}
 			t.Logf("%d bytes a job; left: %d KiB", full/jobs, left>>10)
 		})
+	}
+}
+
+// Tubes that come, have a delayed job, and go, leave nothing behind.
+func TestTubesLeaveNothing(t *testing.T) {
+	e, now := New(0), int64(0)
+	c := e.Connect()
+	round := func() {
+		for i := range 10_000 {
+			now++
+			e.Use(c, fmt.Appendf(nil, "tube-%d", i))
+			id := mustInsert(t, e, now, c, 5, time.Minute, nil)
+			if err := e.Delete(c, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.Use(c, []byte("default"))
+	}
+	heap := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	round()
+	before := heap()
+	for range 10 {
+		round()
+	}
+	if grown := heap() - before; grown > 1<<20 {
+		t.Errorf("100,000 tubes that are gone have left %d KiB", grown>>10)
+	}
+	if err := e.Check(); err != nil {
+		t.Error(err)
 	}
 }

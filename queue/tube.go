@@ -80,6 +80,9 @@ func (e *Engine) dropUnused(t *tube) {
 	if t.pauseTimer != 0 {
 		e.hub.Remove(t.pauseTimer)
 	}
+	if t.delayed != nil {
+		t.delayed.Close()
+	}
 	last := len(e.list) - 1
 	e.list[t.listed] = e.list[last]
 	e.list[t.listed].listed = t.listed

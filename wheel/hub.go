@@ -39,6 +39,17 @@ func NewHub[T any](p *Pool[T], now int64) *Hub[T] {
 	return &Hub[T]{pool: p, tree: btree.NewWithFreeListG(degree, less, p.freelist), now: now}
 }
 
+// Close gives back what an empty hub still has of its pool. The hub must not
+// be used afterwards.
+func (h *Hub[T]) Close() {
+	if h.touch != nil {
+		h.drop(h.touch)
+	}
+	if h.past != nil {
+		h.pool.freeSpoke(h.past)
+	}
+}
+
 // Len returns the number of entries.
 func (h *Hub[T]) Len() int { return h.len }
 

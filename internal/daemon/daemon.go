@@ -40,17 +40,20 @@ func Run(cfg config.Config, stderr io.Writer) error {
 			return err
 		}
 	}
-	s := server.New(serverOptions(cfg, log))
+	opts := serverOptions(cfg, log)
+	address := addressOf(l)
+	opts.Ready = func() {
+		log.Info("listening",
+			zap.String("address", address),
+			zap.String("version", config.Version),
+			zap.String("protocol", "beanstalkd "+string(cfg.Compat)),
+			zap.Int("pid", os.Getpid()))
+		_, _ = sdnotify.SdNotify(false, sdnotify.SdNotifyReady)
+	}
+	s := server.New(opts)
 	defer s.Close()
-
 	stop := handleSignals(s, log)
 	defer stop()
-	log.Info("listening",
-		zap.String("address", addressOf(l)),
-		zap.String("version", config.Version),
-		zap.String("protocol", "beanstalkd "+string(cfg.Compat)),
-		zap.Int("pid", os.Getpid()))
-	_, _ = sdnotify.SdNotify(false, sdnotify.SdNotifyReady)
 
 	if err := s.Serve(l); !errors.Is(err, server.ErrServerClosed) {
 		return err

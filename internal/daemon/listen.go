@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"go.uber.org/zap"
@@ -72,6 +73,9 @@ func listenUnix(path string, log *zap.Logger) (net.Listener, error) {
 	if n := len(path); n > longestSocketPath {
 		return nil, fmt.Errorf("socket path %s is too long (%d characters), where maximum allowed is %d", path, n, longestSocketPath)
 	}
+	if path == "" {
+		return nil, errors.New("unix: needs a path")
+	}
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -80,8 +84,11 @@ func listenUnix(path string, log *zap.Logger) (net.Listener, error) {
 	case info.Mode().Type() != os.ModeSocket:
 		return nil, fmt.Errorf("another file already exists in the given path: %s", path)
 	default:
-		if c, err := net.Dial("unix", path); err == nil {
+		c, err := net.Dial("unix", path)
+		if err == nil {
 			c.Close()
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) { // alive, if perhaps too busy to answer
 			return nil, fmt.Errorf("a server is listening on %s", path)
 		}
 		log.Info("removing the socket that another server has left behind", zap.String("path", path))

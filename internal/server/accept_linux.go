@@ -137,6 +137,8 @@ func (l *loop) distribute() {
 
 func (l *loop) closeListener() {
 	if l.listener >= 0 {
+		// Closing it does not end the interest if another process has it too.
+		_ = unix.EpollCtl(l.ep, unix.EPOLL_CTL_DEL, l.listener, nil)
 		unix.Close(l.listener)
 		l.listener = -1
 		l.retry = 0

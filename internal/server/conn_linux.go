@@ -24,6 +24,7 @@ type conn struct {
 	sent int
 
 	readable bool // reading may bring something
+	urgent   bool // there has been urgent data, at which reads stop short
 	hungUp   bool // the peer has closed its side; there may be unread input
 	eof      bool // all input has been read
 	broken   bool // reading or writing has failed
@@ -40,6 +41,7 @@ type conn struct {
 func (l *loop) ready(c *conn, events uint32) {
 	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		c.readable = true
+		c.urgent = c.urgent || events&unix.EPOLLPRI != 0
 		c.hungUp = c.hungUp || events&(unix.EPOLLRDHUP|unix.EPOLLHUP) != 0
 		if events&unix.EPOLLERR != 0 || events&unix.EPOLLHUP != 0 {
 			c.broken = c.waiting || len(c.out) > 0 // nobody is there to be answered
@@ -227,6 +229,7 @@ func (l *loop) adopt(c *conn) {
 func (l *loop) close(c *conn, now int64) {
 	c.dead = true
 	c.session.Close(now)
+	c.in, c.rest, c.out = nil, nil, nil
 	l.conns[c.fd] = nil
 	l.open--
 	unix.Close(c.fd)

@@ -35,8 +35,14 @@ type goroutines struct {
 	quitting bool
 }
 
-// smallRead is what a connection reads at a time until it fills that.
-const smallRead = 4 << 10
+const (
+	// smallRead is what a connection reads at a time until it fills that.
+	smallRead = 4 << 10
+
+	// lookAfter is how long a connection is not read from before it is looked
+	// at whether the client is still there.
+	lookAfter = time.Second
+)
 
 // stream is one connection. The server's mutex guards all but net.
 type stream struct {
@@ -184,15 +190,28 @@ func (c *stream) read() {
 }
 
 // awaitRoom waits until there is room for more input, and reports whether it
-// is to be read.
+// is to be read. Meanwhile it looks now and then whether the client has gone,
+// which reading would tell, if there were room.
 func (c *stream) awaitRoom() bool {
-	s := c.goroutines.server
+	g, s := c.goroutines, c.goroutines.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(c.rest) >= readChunk && !c.closed {
 		s.mu.Unlock()
-		<-c.room
+		gone := false
+		select {
+		case <-c.room:
+		case <-time.After(lookAfter):
+			gone = hungUp(c.net)
+		}
 		s.mu.Lock()
+		if gone && c.session.Waiting() && !c.closed {
+			now := s.clock.now()
+			c.session.HalfClose()
+			c.advance(now)
+			g.settle(now)
+			g.launch(nil)
+		}
 	}
 	return !c.closed
 }

@@ -71,7 +71,7 @@ const (
 
 const (
 	readBuffer = 8 * readChunk
-	interest   = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&math.MaxUint32
+	interest   = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&math.MaxUint32
 )
 
 func newLoops(s *Server, l net.Listener) (transport, error) {
@@ -221,12 +221,20 @@ func (l *loop) wait() {
 		case l.listener:
 			l.accept()
 		default:
-			if c := l.conns[fd]; c != nil && c.generation == ev.Pad {
+			if c := l.conn(fd); c != nil && c.generation == ev.Pad {
 				l.ready(c, ev.Events)
 			}
 		}
 	}
 	l.retryAccept()
+}
+
+// conn returns the connection with that descriptor, or nil.
+func (l *loop) conn(fd int) *conn {
+	if fd >= len(l.conns) {
+		return nil
+	}
+	return l.conns[fd]
 }
 
 // poll waits for events and returns how many of l.events it has filled.
@@ -305,8 +313,9 @@ func (l *loop) read() {
 			c.in = free[:n]
 			free = free[n:]
 			// A short read has emptied the socket: an edge will tell of more.
-			// There will be none for an end that has been seen already.
-			c.readable = n == readChunk || c.hungUp
+			// There will be none for an end that has been seen already, or
+			// for what stands behind a byte of urgent data.
+			c.readable = n == readChunk || c.hungUp || c.urgent
 		}
 	}
 }
@@ -321,17 +330,20 @@ func (l *loop) execute() {
 	for _, c := range l.dead {
 		l.close(c, now)
 	}
+	clear(l.dead)
 	l.dead = l.dead[:0]
 	for _, c := range l.turn {
 		if !c.dead {
 			l.serve(c, now)
 		}
 	}
+	clear(l.turn)
 	l.turn = l.turn[:0]
 	l.distribute()
 	for _, b := range l.sent {
 		s.service.Recycle(b)
 	}
+	clear(l.sent)
 	l.sent = l.sent[:0]
 	s.service.TakeWoken(func(w *session.Session) {
 		c := w.Owner.(*conn)
@@ -371,6 +383,7 @@ func (l *loop) write() {
 			l.flush(c)
 		}
 	}
+	clear(l.dirty)
 	l.dirty = l.dirty[:0]
 }
 

@@ -32,6 +32,10 @@ type Options struct {
 	Transport Transport
 	Loops     int // event loops; 0 is 1
 	Log       *zap.Logger
+
+	// Ready, unless nil, is called by Serve when clients are going to be
+	// served.
+	Ready func()
 }
 
 const (
@@ -95,6 +99,9 @@ func (s *Server) Serve(l net.Listener) error {
 	s.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	if s.opts.Ready != nil {
+		s.opts.Ready()
 	}
 	if err := t.serve(); err != nil {
 		return err

@@ -19,6 +19,7 @@ type Service struct {
 	deliver func(queue.Wake) // the method of that name; a value made once
 	yield   bool             // the present Feed is to end
 	woken   []*Session       // got output outside of their own Feed
+	self    *Session         // its HalfClose is under way
 	spare   [][]byte         // output buffers in nobody's use,
 	spares  int              // and how many bytes they have
 }
@@ -98,7 +99,12 @@ func (v *Service) wake(w queue.Wake) {
 	s.open()
 	begin := len(s.out)
 	s.answer(w.Outcome, w.Job)
-	s.trace("", begin)
+	if f := v.opts.Trace; f != nil {
+		f(s, "", s.out[begin:])
+	}
+	if s == v.self {
+		return
+	}
 	v.woken = append(v.woken, s)
 	if s.Backlog {
 		s.Backlog = false

@@ -121,7 +121,7 @@ func (s *Session) Feed(now int64, in []byte, limit int) (n, commands int) {
 		}
 		commands++
 		v.engine.TakeWakes(v.deliver)
-		s.trace(cmd.Op.String(), begin)
+		s.trace(event, cmd, begin)
 	}
 	if len(s.out) == 0 {
 		v.Recycle(s.out)
@@ -163,7 +163,9 @@ func (s *Session) HalfClose() {
 	}
 	s.halfClosed = true
 	s.service.engine.StopWaiting(s.client)
+	s.service.self = s
 	s.service.engine.TakeWakes(s.service.deliver)
+	s.service.self = nil
 }
 
 // beginPut makes room for the body that follows, unless it is too big, when
@@ -219,10 +221,18 @@ func (s *Session) open() {
 
 func (s *Session) reply(text string) { s.out = append(s.out, text...) }
 
-func (s *Session) trace(command string, begin int) {
-	if f := s.service.opts.Trace; f != nil {
-		f(s, command, s.out[begin:])
+// trace tells of the output from begin on, and of the command behind event:
+// the ends of a put leave cmd as it was.
+func (s *Session) trace(event proto.Event, cmd *proto.Command, begin int) {
+	f := s.service.opts.Trace
+	if f == nil {
+		return
 	}
+	op := cmd.Op
+	if event != proto.Request && event != proto.Refused {
+		op = proto.OpPut
+	}
+	f(s, op.String(), s.out[begin:])
 }
 
 func seconds(n uint32) time.Duration { return time.Duration(n) * time.Second }

@@ -23,11 +23,11 @@ type Arena struct {
 	used      int              // pages handed out
 }
 
-// NewArena returns an arena of pages of pageBytes, which must be a power of
-// two, at least 4096 and at most 64 MiB.
+// NewArena returns an arena of pages of pageBytes, which must be a multiple of
+// 4096.
 func NewArena(pageBytes int) *Arena {
-	if pageBytes < 4096 || pageBytes > regionBytes || pageBytes&(pageBytes-1) != 0 {
-		panic("slab: page size is not a power of two from 4 KiB to 64 MiB")
+	if pageBytes <= 0 || pageBytes%4096 != 0 {
+		panic("slab: page size is not a multiple of 4 KiB")
 	}
 	return &Arena{pageBytes: pageBytes}
 }
@@ -71,7 +71,7 @@ func (a *Arena) HasRoom() bool {
 		return true
 	}
 	if len(a.rest) == 0 {
-		a.rest = mapRegion(regionBytes)
+		a.rest = mapRegion(max(1, regionBytes/a.pageBytes) * a.pageBytes)
 	}
 	return len(a.rest) > 0
 }

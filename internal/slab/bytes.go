@@ -9,7 +9,7 @@ import (
 // string.
 type Ref struct {
 	Len uint32
-	at  uint32 // in the slab of its size class, or in Bytes.large
+	at  uint32 // in the slab of its size class, or in Bytes.long
 }
 
 const (
@@ -18,8 +18,8 @@ const (
 	fineStep   = 16        // size classes are this far apart up to fineLimit,
 	fineLimit  = 1024      // and an eighth of their size beyond it
 	smallLimit = 8 << 10   // longer strings come from large pages,
-	classLimit = 128 << 10 // and still longer ones are mapped one by one
-	classes    = fineLimit/fineStep + 1 + 7*8
+	slabLimit  = 128 << 10 // and still longer ones have a page to themselves
+	classes    = fineLimit/fineStep + 1 + 22*8
 )
 
 // Bytes keeps strings of bytes of any length up to 4 GiB outside the
@@ -27,22 +27,23 @@ const (
 // they are. The zero value is ready for use.
 type Bytes struct {
 	small, big *Arena
-	class      [classes]*Slab
-	large      [][]byte
-	free       []uint32 // unused elements of large
+	class      [classes]*Slab  // of strings up to slabLimit
+	whole      [classes]*Arena // of longer ones
+	long       []unsafe.Pointer
+	free       []uint32 // unused elements of long
 	total      int
 }
 
-// classOf returns the size class of n, 0 < n <= classLimit, and its size.
-func classOf(n uint32) (class, size uint32) {
+// classOf returns the size class of n, which is not 0, and its size.
+func classOf(n uint32) (class int, size uint64) {
 	if n <= fineLimit {
-		class = (n + fineStep - 1) / fineStep
-		return class, class * fineStep
+		class = int(n+fineStep-1) / fineStep
+		return class, uint64(class) * fineStep
 	}
-	octave := uint32(bits.Len32(n-1)) - 11 // 0 for 1025..2048
-	step := uint32(128) << octave
-	eighth := (n - 1 - fineLimit<<octave) / step
-	return fineLimit/fineStep + 1 + octave*8 + eighth, fineLimit<<octave + (eighth+1)*step
+	octave := bits.Len32(n-1) - 11 // 0 for 1025..2048
+	step := uint64(fineLimit/8) << octave
+	eighth := (uint64(n-1) - fineLimit<<octave) / step
+	return fineLimit/fineStep + 1 + octave*8 + int(eighth), fineLimit<<octave + (eighth+1)*step
 }
 
 // Total returns the bytes of all strings kept, without what rounding costs.
@@ -54,8 +55,8 @@ func (b *Bytes) Alloc(n uint32) (r Ref, ok bool) {
 	switch {
 	case n == 0:
 		return Ref{}, true
-	case n > classLimit:
-		r, ok = b.allocLarge(n)
+	case n > slabLimit:
+		r, ok = b.allocLong(n)
 	default:
 		r, ok = b.allocSmall(n)
 	}
@@ -76,7 +77,7 @@ func (b *Bytes) allocSmall(n uint32) (Ref, bool) {
 	return Ref{n, i}, i != 0
 }
 
-func (b *Bytes) arena(size uint32) *Arena {
+func (b *Bytes) arena(size uint64) *Arena {
 	if b.small == nil {
 		b.small, b.big = NewArena(smallPage), NewArena(largePage)
 	}
@@ -86,19 +87,23 @@ func (b *Bytes) arena(size uint32) *Arena {
 	return b.big
 }
 
-func (b *Bytes) allocLarge(n uint32) (Ref, bool) {
-	m := mapRegion(int(n))
-	if m == nil {
+func (b *Bytes) allocLong(n uint32) (Ref, bool) {
+	class, size := classOf(n)
+	if b.whole[class] == nil {
+		b.whole[class] = NewArena(int(size))
+	}
+	p := b.whole[class].page()
+	if p == nil {
 		return Ref{}, false
 	}
 	if k := len(b.free); k > 0 {
 		i := b.free[k-1]
 		b.free = b.free[:k-1]
-		b.large[i] = m
+		b.long[i] = p
 		return Ref{n, i}, true
 	}
-	b.large = append(b.large, m)
-	return Ref{n, uint32(len(b.large) - 1)}, true
+	b.long = append(b.long, p)
+	return Ref{n, uint32(len(b.long) - 1)}, true
 }
 
 // At returns the bytes of r. The slice is valid until r is freed.
@@ -106,8 +111,8 @@ func (b *Bytes) At(r Ref) []byte {
 	switch {
 	case r.Len == 0:
 		return nil
-	case r.Len > classLimit:
-		return b.large[r.at]
+	case r.Len > slabLimit:
+		return unsafe.Slice((*byte)(b.long[r.at]), r.Len)
 	}
 	class, _ := classOf(r.Len)
 	return unsafe.Slice((*byte)(b.class[class].At(r.at)), r.Len)
@@ -118,9 +123,10 @@ func (b *Bytes) Free(r Ref) {
 	b.total -= int(r.Len)
 	switch {
 	case r.Len == 0:
-	case r.Len > classLimit:
-		unmapRegion(b.large[r.at])
-		b.large[r.at] = nil
+	case r.Len > slabLimit:
+		class, _ := classOf(r.Len)
+		b.whole[class].Release(b.long[r.at])
+		b.long[r.at] = nil
 		b.free = append(b.free, r.at)
 	default:
 		class, _ := classOf(r.Len)

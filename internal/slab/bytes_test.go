@@ -12,13 +12,14 @@ var lengths = []uint32{
 	0, 1, 15, 16, 17, 31, 32, 33,
 	fineLimit - 1, fineLimit, fineLimit + 1, 1152, 1153, 2048, 2049, 4096, 4097,
 	smallLimit - 1, smallLimit, smallLimit + 1, 9216, 9217, 65536, 65537,
-	classLimit - 1, classLimit, classLimit + 1, 1 << 20,
+	slabLimit - 1, slabLimit, slabLimit + 1, 1 << 20,
 }
 
 func TestSizeClasses(t *testing.T) {
-	var before, sizeBefore uint32
-	for n := uint32(1); n <= classLimit; n++ {
-		class, size := classOf(n)
+	var before int
+	var sizeBefore uint64
+	for n := uint64(1); n < 1<<32; n++ {
+		class, size := classOf(uint32(n))
 		room := max(fineStep-1, n/8)
 		switch {
 		case size < n || size-n > room:
@@ -31,6 +32,9 @@ func TestSizeClasses(t *testing.T) {
 			t.Fatalf("class %d begins with %d bytes, behind class %d of %d", class, n, before, sizeBefore)
 		}
 		before, sizeBefore = class, size
+		if n > slabLimit { // of the long ones, the first and the last of each class
+			n = max(n, min(size, 1<<32-1)-1)
+		}
 	}
 	if before != classes-1 {
 		t.Errorf("the last class is %d, want %d", before, classes-1)
@@ -129,7 +133,7 @@ func TestBytes(t *testing.T) {
 			t.Errorf("%d %s pages in use by nothing, want %d at most", a.used, name, pages)
 		}
 	}
-	if got := len(b.free); got != len(b.large) {
-		t.Errorf("%d of %d large strings are free", got, len(b.large))
+	if got := len(b.free); got != len(b.long) {
+		t.Errorf("%d of %d long strings are free", got, len(b.long))
 	}
 }

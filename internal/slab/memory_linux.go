@@ -14,9 +14,6 @@ func mapRegion(n int) []byte {
 }
 
 // returnPages gives the memory behind b back to the system; b reads as zeros
-// afterwards. Advice keeps the mapping whole, where unmapping would split it
-// and run into the system's limit on mappings.
+// afterwards. Its address space is kept: unmapping would split the mapping, and
+// there is a limit on how many a process may have.
 func returnPages(b []byte) { _ = unix.Madvise(b, unix.MADV_DONTNEED) }
-
-// unmapRegion gives up what mapRegion returned, address space included.
-func unmapRegion(b []byte) { _ = unix.Munmap(b) }

@@ -99,7 +99,8 @@ func (l *loop) serve(c *conn, now int64) {
 	}
 	l.collect(c)
 	c.session.Backlog = c.waiting && (len(c.rest) > 0 || c.readable)
-	c.last = c.last || c.session.Quit() || c.eof && len(c.rest) == 0 && !c.waiting
+	idle := len(c.rest) == 0 || c.waiting
+	c.last = c.last || c.session.Quit() || idle && (l.quitting || c.eof && !c.waiting)
 	switch {
 	case stuck || len(c.out) > 0 && !c.inTurns: // flush decides what is next
 	case c.last && len(c.out) == 0:

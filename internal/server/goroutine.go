@@ -94,10 +94,10 @@ func (g *goroutines) stop(abruptly bool) {
 	g.quitting = true
 	now := s.clock.now()
 	for c := range g.conns {
-		c.last = true
-		if abruptly || len(c.out) == 0 && !c.flushing {
+		if abruptly {
 			c.close(now)
 		}
+		c.advance(now)
 	}
 	g.settle(now)
 	g.launch(nil)
@@ -166,6 +166,10 @@ func (c *stream) read() {
 	for {
 		n, err := c.net.Read(buf)
 		s.mu.Lock()
+		if g.quitting {
+			s.mu.Unlock()
+			return // what has been read before is seen to by advance
+		}
 		now := s.clock.now()
 		c.rest = append(c.rest, buf[:n]...)
 		c.eof = c.eof || err != nil
@@ -239,7 +243,8 @@ func (c *stream) advance(now int64) {
 		c.out = append(c.out, out...)
 		c.goroutines.server.service.Recycle(out)
 	}
-	c.last = c.last || c.session.Quit() || c.eof && len(c.rest) == 0 && !c.session.Waiting()
+	idle := len(c.rest) == 0 || c.session.Waiting()
+	c.last = c.last || c.session.Quit() || idle && (c.goroutines.quitting || c.eof && !c.session.Waiting())
 	switch {
 	case c.flushing:
 	case len(c.out) > 0:

@@ -169,14 +169,15 @@ func (l *loop) refuse(c *conn) {
 	}
 }
 
-// finish begins the end: nothing more is accepted or read, and connections
-// close when their output has been sent, or at once.
+// finish works towards the end: nothing more is accepted or read, and
+// connections close when what has been read is executed and their output has
+// been sent, or at once.
 func (l *loop) finish(abruptly bool) {
 	l.closeListener()
 	l.quitting = true
 	l.execute() // adopts what has been accepted
 	for _, c := range l.conns {
-		if c == nil || c.dead {
+		if c == nil || c.dead || len(c.rest) > 0 && !c.waiting && !abruptly {
 			continue
 		}
 		c.last = true

@@ -127,9 +127,10 @@ func (s *Server) Drain() {
 	s.service.Drain()
 }
 
-// Shutdown stops accepting, reading and executing, and closes each connection
-// when the replies that it is owed have been sent. Serve returns when all are
-// closed. When ctx ends before, the rest is closed abruptly.
+// Shutdown stops accepting and reading, and closes each connection when the
+// commands that have been read of it are executed and their replies sent; one
+// that waits in a reserve, at once. Serve returns when all are closed. When ctx
+// ends before, the rest is closed abruptly.
 func (s *Server) Shutdown(ctx context.Context) {
 	s.stop(false)
 	context.AfterFunc(ctx, s.Close)

@@ -256,55 +256,56 @@ func (t *tube) waitingClients() int {
 }
 
 // armedHeap is a tube's armed subscriptions, longest wait first.
-type armedHeap []*subscription
-
-func (h armedHeap) Len() int           { return len(h) }
-func (h armedHeap) Less(i, j int) bool { return h[i].notBefore < h[j].notBefore }
-func (h armedHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].armed, h[j].armed = i, j
-}
-
-// Push implements heap.Interface.
-func (h *armedHeap) Push(x any) {
-	s := x.(*subscription)
-	s.armed = len(*h)
-	*h = append(*h, s)
-}
-
-// Pop implements heap.Interface.
-func (h *armedHeap) Pop() any {
-	last := len(*h) - 1
-	s := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	s.armed = -1
-	return s
-}
+type armedHeap = heapBy[byWait]
 
 // bestHeap is a list's subscriptions to tubes that had a job, smallest first.
-type bestHeap []*subscription
+type bestHeap = heapBy[byJob]
 
-func (h bestHeap) Len() int           { return len(h) }
-func (h bestHeap) Less(i, j int) bool { return h[i].top.less(h[j].top) }
-func (h bestHeap) Swap(i, j int) {
+type byWait struct{}
+
+func (byWait) less(a, b *subscription) bool { return a.notBefore < b.notBefore }
+func (byWait) place(s *subscription) *int   { return &s.armed }
+
+type byJob struct{}
+
+func (byJob) less(a, b *subscription) bool { return a.top.less(b.top) }
+func (byJob) place(s *subscription) *int   { return &s.best }
+
+// heapBy is a heap of subscriptions in an order, each of which knows its place
+// in it, -1 if it is not there. It is for the functions of container/heap.
+type heapBy[O interface {
+	less(a, b *subscription) bool
+	place(s *subscription) *int
+}] []*subscription
+
+func (h heapBy[O]) Len() int { return len(h) }
+
+func (h heapBy[O]) Less(i, j int) bool {
+	var order O
+	return order.less(h[i], h[j])
+}
+
+func (h heapBy[O]) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].best, h[j].best = i, j
+	var order O
+	*order.place(h[i]), *order.place(h[j]) = i, j
 }
 
 // Push implements heap.Interface.
-func (h *bestHeap) Push(x any) {
+func (h *heapBy[O]) Push(x any) {
+	var order O
 	s := x.(*subscription)
-	s.best = len(*h)
+	*order.place(s) = len(*h)
 	*h = append(*h, s)
 }
 
 // Pop implements heap.Interface.
-func (h *bestHeap) Pop() any {
+func (h *heapBy[O]) Pop() any {
+	var order O
 	last := len(*h) - 1
 	s := (*h)[last]
 	(*h)[last] = nil
 	*h = (*h)[:last]
-	s.best = -1
+	*order.place(s) = -1
 	return s
 }

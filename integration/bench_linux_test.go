@@ -165,7 +165,7 @@ func BenchmarkMemoryPerConnection(b *testing.B) {
 		for b.Loop() {
 			for i, c := range contend {
 				s := c.start(b)
-				conns = min(9500, openFiles(b, 0)-100, openFiles(b, s.Pid)-100)
+				conns = min(10_000, openFiles(b, 0)-100, openFiles(b, s.Pid)-100)
 				before := residentBytes(b, s)
 				g := connectAll(b, s, load{Conns: conns})
 				if err := g.Send("reserve\r\n"); err != nil {

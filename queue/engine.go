@@ -77,8 +77,7 @@ const (
 const margin = int64(time.Second)
 
 // New returns an empty engine. The instant now is that of the first command,
-// or before. What an engine keeps outside the collector's sight stays until
-// the process ends, unless its jobs are deleted: an engine is for good.
+// or before.
 func New(now int64) *Engine {
 	pages := slab.NewArena(heapPage * int(unsafe.Sizeof(readyItem{})))
 	e := &Engine{

@@ -1,6 +1,9 @@
 package slab
 
-import "unsafe"
+import (
+	"runtime"
+	"unsafe"
+)
 
 const (
 	// regionBytes of address space are asked of the system at a time. Memory
@@ -21,6 +24,7 @@ type Arena struct {
 	retained  []unsafe.Pointer // free pages whose memory is still there
 	returned  []unsafe.Pointer // free pages whose memory the system took back
 	used      int              // pages handed out
+	regions   *[][]byte        // all that was asked of the system
 }
 
 // NewArena returns an arena of pages of pageBytes, which must be a multiple of
@@ -29,7 +33,17 @@ func NewArena(pageBytes int) *Arena {
 	if pageBytes <= 0 || pageBytes%4096 != 0 {
 		panic("slab: page size is not a multiple of 4 KiB")
 	}
-	return &Arena{pageBytes: pageBytes}
+	a := &Arena{pageBytes: pageBytes, regions: new([][]byte)}
+	runtime.AddCleanup(a, unmapRegions, a.regions)
+	return a
+}
+
+// unmapRegions gives back everything that an arena had. It runs when nobody
+// has the arena any more, nor a slab in it.
+func unmapRegions(regions *[][]byte) {
+	for _, r := range *regions {
+		unmapRegion(r)
+	}
 }
 
 // Bytes returns how much memory is in use or kept for reuse.
@@ -72,8 +86,12 @@ func (a *Arena) HasRoom() bool {
 	}
 	if len(a.rest) == 0 {
 		a.rest = mapRegion(max(1, regionBytes/a.pageBytes) * a.pageBytes)
+		if a.rest == nil {
+			return false
+		}
+		*a.regions = append(*a.regions, a.rest)
 	}
-	return len(a.rest) > 0
+	return true
 }
 
 // Release takes back a page that Page returned. Nothing may use it any more.

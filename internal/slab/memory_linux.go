@@ -17,3 +17,6 @@ func mapRegion(n int) []byte {
 // afterwards. Its address space is kept: unmapping would split the mapping, and
 // there is a limit on how many a process may have.
 func returnPages(b []byte) { _ = unix.Madvise(b, unix.MADV_DONTNEED) }
+
+// unmapRegion gives back what mapRegion returned.
+func unmapRegion(b []byte) { _ = unix.Munmap(b) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"unsafe"
@@ -225,5 +226,27 @@ func TestOneValueToAPage(t *testing.T) {
 	s.Free(b)
 	if c := s.Alloc(); c == 0 || s.Len() != 1 {
 		t.Errorf("Alloc = %d, Len = %d after it", c, s.Len())
+	}
+}
+
+// An arena that nobody has any more gives its memory back.
+func TestArenaIsCollected(t *testing.T) {
+	done := make(chan struct{})
+	a := NewArena(4096)
+	s := New(a, 64)
+	s.Alloc()
+	if len(*a.regions) == 0 {
+		t.Fatal("no region is known")
+	}
+	runtime.AddCleanup(a, func(done chan struct{}) { close(done) }, done)
+	runtime.KeepAlive(s)
+	a, s = nil, nil
+	for {
+		runtime.GC()
+		select {
+		case <-done:
+			return
+		default:
+		}
 	}
 }

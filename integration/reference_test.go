@@ -23,7 +23,7 @@ import (
 
 // spoked is the server under test, built once for all tests.
 var spoked struct {
-	path string // empty if there is nothing to build yet
+	path string
 	err  error
 }
 
@@ -52,16 +52,13 @@ func runTests(m *testing.M) int {
 		return 2
 	}
 	defer os.RemoveAll(dir)
-	const source = "../cmd/spoked"
-	if _, err := os.Stat(source); err == nil {
-		spoked.path = filepath.Join(dir, "spoked")
-		args := []string{"build", "-o", spoked.path}
-		if raceDetector {
-			args = append(args, "-race")
-		}
-		if out, err := exec.Command("go", append(args, source)...).CombinedOutput(); err != nil {
-			spoked.err = fmt.Errorf("building spoked: %v\n%s", err, out)
-		}
+	spoked.path = filepath.Join(dir, "spoked")
+	args := []string{"build", "-o", spoked.path}
+	if raceDetector {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, "../cmd/spoked")...).CombinedOutput(); err != nil {
+		spoked.err = fmt.Errorf("building spoked: %v\n%s", err, out)
 	}
 	return m.Run()
 }
@@ -69,9 +66,6 @@ func runTests(m *testing.M) int {
 // spokedPath returns the path of the spoked that was built for these tests.
 func spokedPath(t testing.TB) string {
 	t.Helper()
-	if spoked.path == "" {
-		t.Skip("there is no cmd/spoked")
-	}
 	if spoked.err != nil {
 		t.Fatal(spoked.err)
 	}

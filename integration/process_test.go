@@ -76,11 +76,16 @@ func TestStopAtOnce(t *testing.T) {
 }
 
 // connectOwed returns a client that has asked for more than the connection
-// holds and read nothing, and the reply that is repeated.
+// holds and read nothing, and the reply that is repeated. The connection is
+// made to hold little, so that a slow machine carries the rest in a fraction of
+// the time that a stopping server allows.
 func connectOwed(t *testing.T, s *server) (c *client, reply string) {
 	t.Helper()
-	const n = 500
+	const n = 100
 	c = connect(t, s)
+	if err := c.Conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		t.Fatal(err)
+	}
 	body := strings.Repeat("x", 65535)
 	id := c.put(body)
 	c.send(strings.Repeat(fmt.Sprintf("peek %d\r\n", id), n))

@@ -141,10 +141,10 @@ func (e *Engine) checkBuried(t *tube) error {
 	n, prev := 0, uint32(0)
 	for slot := t.buried.head; slot != 0; n++ {
 		j := e.jobs.At(slot)
-		if j.state != Buried || j.place != prev || e.ids.get(j.id) != slot || e.tubes[j.tube] != t {
+		if j.state != Buried || e.works.At(j.work).prev != prev || e.ids.get(j.id) != slot || e.tubes[j.tube] != t {
 			return fmt.Errorf("buried job %d is linked wrongly", j.id)
 		}
-		prev, slot = slot, j.next
+		prev, slot = slot, e.works.At(j.work).next
 	}
 	if n != t.jobs[Buried] || prev != t.buried.tail {
 		return fmt.Errorf("counts %d buried jobs, has %d", t.jobs[Buried], n)

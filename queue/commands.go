@@ -56,11 +56,15 @@ func (e *Engine) Begin(now int64, c *Client, pri uint32, delay, ttr time.Duratio
 func (e *Engine) Body(d *Draft) []byte { return e.bodies.At(d.body) }
 
 // Insert makes a job of d and returns its id, or abandons d and returns
-// ErrDraining.
+// ErrDraining or ErrOutOfMemory.
 func (e *Engine) Insert(now int64, d *Draft) (id uint64, err error) {
 	if e.draining {
 		e.Abandon(d)
 		return 0, ErrDraining
+	}
+	if e.journal != nil && !e.journal.Room(d.tube.name, int(d.body.Len)) {
+		e.Abandon(d)
+		return 0, ErrOutOfMemory
 	}
 	slot, j := e.jobs.New()
 	*j = job{
@@ -71,12 +75,13 @@ func (e *Engine) Insert(now int64, d *Draft) (id uint64, err error) {
 	d.tube.drafts--
 	d.tube.total++
 	e.stats.TotalJobs++
+	id = d.id
+	e.recordJob(j, now+d.delay)
 	if d.delay > 0 {
 		e.makeDelayed(now, now+d.delay, slot)
 	} else {
 		e.makeReady(now, slot)
 	}
-	id = d.id
 	*d = Draft{}
 	return id, nil
 }
@@ -129,7 +134,11 @@ func (e *Engine) ReserveJob(now int64, c *Client, id uint64) (Job, error) {
 		return Job{}, ErrNotFound
 	}
 	e.countWorker(c)
-	e.makeReserved(now, e.detach(slot), c)
+	j := e.jobs.At(e.detach(slot))
+	if j.state != Ready { // it will not be buried or delayed again when it is let go
+		e.recordChange(j, Ready, 0)
+	}
+	e.makeReserved(now, slot, c)
 	return e.view(slot), nil
 }
 
@@ -161,7 +170,9 @@ func (e *Engine) Delete(c *Client, id uint64) error {
 	if slot == 0 || e.jobs.At(slot).state == Reserved && e.reservedBy(c, id) == 0 {
 		return ErrNotFound
 	}
-	e.tubes[e.jobs.At(slot).tube].deletes++
+	j := e.jobs.At(slot)
+	e.tubes[j.tube].deletes++
+	e.recordEnd(j)
 	e.destroy(e.detach(slot))
 	return nil
 }
@@ -177,8 +188,10 @@ func (e *Engine) Release(now int64, c *Client, id uint64, pri uint32, delay time
 	j.pri, j.delay = pri, int64(delay)
 	e.works.At(j.work).releases++
 	if delay > 0 {
+		e.recordChange(j, Delayed, now+int64(delay))
 		e.makeDelayed(now, now+int64(delay), slot)
 	} else {
+		e.recordChange(j, Ready, 0)
 		e.makeReady(now, slot)
 	}
 	return nil
@@ -193,7 +206,11 @@ func (e *Engine) Bury(c *Client, id uint64, pri uint32) error {
 	}
 	j := e.jobs.At(e.detach(slot))
 	j.pri = pri
-	e.works.At(j.work).buries++
+	w := e.works.At(j.work)
+	w.buries++
+	e.burials++
+	w.burial = e.burials
+	e.recordChange(j, Buried, 0)
 	e.makeBuried(slot)
 	return nil
 }
@@ -245,7 +262,9 @@ func (e *Engine) KickJob(now int64, id uint64) error {
 }
 
 func (e *Engine) kick(now int64, slot uint32) {
-	e.workOf(e.jobs.At(e.detach(slot))).kicks++
+	j := e.jobs.At(e.detach(slot))
+	e.workOf(j).kicks++
+	e.recordChange(j, Ready, 0)
 	e.makeReady(now, slot)
 }
 
@@ -300,6 +319,7 @@ func (e *Engine) Pause(now int64, name []byte, delay time.Duration) error {
 		t.pauseTimer = 0
 	}
 	t.pause = int64(delay)
+	e.recordPause(t, now+t.pause)
 	if delay > 0 {
 		t.pauseTimer = e.hub.Add(now+int64(delay), due{duePause, t.number})
 		return nil

@@ -20,7 +20,8 @@ var (
 	ErrNotIgnored = errors.New("queue: a client must watch a tube")
 	// ErrDraining says that the engine takes no new jobs.
 	ErrDraining = errors.New("queue: draining")
-	// ErrOutOfMemory says that there is no memory for a job.
+	// ErrOutOfMemory says that there is no memory for a job, or no room in the
+	// journal.
 	ErrOutOfMemory = errors.New("queue: out of memory")
 )
 
@@ -50,6 +51,10 @@ type Engine struct {
 
 	hub   *wheel.Hub[due] // everything that happens at a time
 	wakes []wake          // not yet taken by the caller
+
+	journal Journal // or nil
+	record  Record  // scratch, for the journal
+	burials uint64  // ever
 
 	draining bool
 	rand     *rand.Rand

@@ -46,15 +46,19 @@ func (h *readyHeap) top() readyItem { return h.first[0] }
 // push adds it. O(log n), and O(1) for the largest, which a new job with the
 // usual priority is.
 func (h *readyHeap) push(jobs *slab.Of[job], it readyItem) {
-	i := h.n
+	h.grow()
+	h.up(jobs, h.n-1, it)
+}
+
+// grow makes room for one more at the end.
+func (h *readyHeap) grow() {
 	switch {
-	case i < heapPage:
-		h.first = append(h.first, it)
-	case i%heapPage == 0:
+	case h.n < heapPage:
+		h.first = append(h.first, readyItem{})
+	case h.n%heapPage == 0:
 		h.more = append(h.more, (*[heapPage]readyItem)(h.pages.Page()))
 	}
 	h.n++
-	h.up(jobs, i, it)
 }
 
 // remove takes out element i. O(log n).
@@ -127,4 +131,37 @@ func (h *readyHeap) down(jobs *slab.Of[job], i int, it readyItem) {
 func (h *readyHeap) set(jobs *slab.Of[job], i int, it readyItem) {
 	*h.at(i) = it
 	jobs.At(it.slot).place = uint32(i)
+}
+
+// A heap that is being restored is in no order: add and take keep it as a
+// list, and order makes a heap of it.
+
+// add puts it at the end. O(1).
+func (h *readyHeap) add(jobs *slab.Of[job], it readyItem) {
+	h.grow()
+	h.set(jobs, h.n-1, it)
+}
+
+// take puts the last element in the place of element i. O(1).
+func (h *readyHeap) take(jobs *slab.Of[job], i int) {
+	h.n--
+	last := *h.at(h.n)
+	h.shrink()
+	if i < h.n {
+		h.set(jobs, i, last)
+	}
+}
+
+// order makes a heap of the list. O(n), and if it is one already it touches
+// no job.
+func (h *readyHeap) order(jobs *slab.Of[job]) {
+	for i := (h.n - 2) / 4; i >= 0 && h.n > 1; i-- {
+		it := *h.at(i)
+		for k := 4*i + 1; k < min(4*i+5, h.n); k++ {
+			if h.at(k).less(it) {
+				h.down(jobs, i, it)
+				break
+			}
+		}
+	}
 }

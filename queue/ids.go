@@ -1,16 +1,23 @@
 package queue
 
-import "spoked/internal/slab"
+import (
+	"maps"
+	"slices"
+
+	"spoked/internal/slab"
+)
 
 // idTable finds a job's slot by its id. Ids are given in sequence, so most
 // live ones are close together: they are looked up in dense pages. A page of
 // which few jobs are left is dissolved into a map, so that old jobs here and
-// there among billions of ids cost tens of bytes each and not a page.
+// there among billions of ids cost tens of bytes each and not a page. An id is
+// in one of the two.
 type idTable struct {
 	pages  *slab.Of[idPage]
 	dense  map[uint64]uint32 // number of a page of ids -> its place in pages
 	sparse map[uint64]uint32 // id -> slot
 	most   int               // ids that sparse ever had
+	begun  int               // pages since the last sweep, by restore
 
 	// The page found last, and that of the newest ids, which is never dissolved.
 	hit, newest     *idPage
@@ -55,7 +62,7 @@ func (t *idTable) find(no uint64) *idPage {
 
 // get returns the slot of job id, or 0. O(1).
 func (t *idTable) get(id uint64) uint32 {
-	if p := t.find(id / idsPerPage); p != nil {
+	if p := t.find(id / idsPerPage); p != nil && p.slots[id%idsPerPage] != 0 {
 		return p.slots[id%idsPerPage]
 	}
 	if len(t.sparse) == 0 {
@@ -96,7 +103,7 @@ func (t *idTable) advance(no uint64) *idPage {
 func (t *idTable) remove(id uint64) {
 	no := id / idsPerPage
 	p := t.find(no)
-	if p == nil {
+	if p == nil || p.slots[id%idsPerPage] == 0 {
 		delete(t.sparse, id)
 		if len(t.sparse) == 0 && t.most > manyIDs { // let go of the room they took
 			t.sparse, t.most = map[uint64]uint32{}, 0
@@ -121,5 +128,62 @@ func (t *idTable) dissolve(p *idPage, no uint64) {
 	delete(t.dense, no)
 	if t.hitNo == no {
 		t.hit = nil
+	}
+}
+
+// sweepAfter is how many pages are begun by restore before those with few ids
+// are dissolved.
+const sweepAfter = 16 << 10
+
+// restore is put for ids in any order. Until sweep, a page that is begun is
+// taken to become full. Amortised O(1).
+func (t *idTable) restore(id uint64, slot uint32) {
+	no := id / idsPerPage
+	p := t.find(no)
+	if p == nil {
+		if t.begun++; t.begun == sweepAfter {
+			t.sweep()
+		}
+		var i uint32
+		i, p = t.pages.New()
+		t.dense[no] = i
+		if t.newest == nil || no > t.newestNo {
+			t.newest, t.newestNo = p, no
+		}
+	}
+	p.slots[id%idsPerPage] = slot
+	p.live++
+}
+
+// sweep dissolves the pages that have few ids.
+func (t *idTable) sweep() {
+	t.begun = 0
+	for no, i := range t.dense {
+		if p := t.pages.At(i); p.live <= fewIDs && no != t.newestNo {
+			t.dissolve(p, no)
+		}
+	}
+}
+
+// each calls f for the slot of every job by id, until it returns false.
+func (t *idTable) each(f func(slot uint32) bool) {
+	few := slices.Sorted(maps.Keys(t.sparse))
+	for _, no := range slices.Sorted(maps.Keys(t.dense)) {
+		p := t.pages.At(t.dense[no])
+		for k, slot := range p.slots {
+			for id := no*idsPerPage + uint64(k); len(few) > 0 && few[0] <= id; few = few[1:] {
+				if !f(t.sparse[few[0]]) {
+					return
+				}
+			}
+			if slot != 0 && !f(slot) {
+				return
+			}
+		}
+	}
+	for _, id := range few {
+		if !f(t.sparse[id]) {
+			return
+		}
 	}
 }

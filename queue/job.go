@@ -37,8 +37,8 @@ type job struct {
 	pri     uint32
 	tube    uint32 // its number
 	work    uint32 // slot of its work record; 0 if it was never reserved or kicked
-	place   uint32 // ready: index in the heap; delayed: wheel.Timer; buried: slot of the one before
-	next    uint32 // buried: slot of the one behind
+	place   uint32 // ready: index in the heap; delayed: wheel.Timer
+	segment uint32 // of the journal, where the newest whole record of it is
 	state   State
 }
 
@@ -47,11 +47,17 @@ type job struct {
 type work struct {
 	reserves, timeouts, releases, buries, kicks uint32
 
+	// Slots of the neighbours: of a reserved job among its owner's, in the
+	// order they were reserved; of a buried one in its tube's list.
+	prev, next uint32
+
 	// While reserved:
-	owner      uint32 // the client's number
-	prev, next uint32 // slots of the owner's other jobs, in the order they were reserved
-	timer      wheel.Timer
-	soon       bool // the last second before the deadline has begun
+	owner uint32 // the client's number
+	timer wheel.Timer
+	soon  bool // the last second before the deadline has begun
+
+	stale  bool   // the journal does not know the counts
+	burial uint64 // if buried: the number of its burial, counted over all
 }
 
 // A Job is what a client is given of a job. Body is borrowed: it is valid

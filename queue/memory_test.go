@@ -20,7 +20,7 @@ func TestRecordsHoldNoPointers(t *testing.T) {
 		size   uintptr
 	}{
 		{job{}, 64}, // a cache line
-		{work{}, 40},
+		{work{}, 48},
 		{readyItem{}, 16},
 		{due{}, 8},
 	} {

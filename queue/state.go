@@ -73,29 +73,35 @@ func (e *Engine) makeDelayed(now, at int64, slot uint32) {
 // makeBuried puts a detached job behind those buried in its tube before.
 func (e *Engine) makeBuried(slot uint32) {
 	j, t := e.enter(slot, Buried)
-	j.place, j.next = t.buried.tail, 0
-	if t.buried.tail == 0 {
+	w := e.works.At(j.work)
+	w.prev, w.next = t.buried.tail, 0
+	if w.prev == 0 {
 		t.buried.head = slot
 	} else {
-		e.jobs.At(t.buried.tail).next = slot
+		e.workAt(w.prev).next = slot
 	}
 	t.buried.tail = slot
 }
+
+// workAt returns the work record of the job in slot, which must have one.
+func (e *Engine) workAt(slot uint32) *work { return e.works.At(e.jobs.At(slot).work) }
 
 // timerOf returns the timer of a delayed job.
 func timerOf(j *job) wheel.Timer { return wheel.Timer(j.place) }
 
 func (e *Engine) unbury(t *tube, j *job) {
-	if j.place == 0 {
-		t.buried.head = j.next
+	w := e.works.At(j.work)
+	if w.prev == 0 {
+		t.buried.head = w.next
 	} else {
-		e.jobs.At(j.place).next = j.next
+		e.workAt(w.prev).next = w.next
 	}
-	if j.next == 0 {
-		t.buried.tail = j.place
+	if w.next == 0 {
+		t.buried.tail = w.prev
 	} else {
-		e.jobs.At(j.next).place = j.place
+		e.workAt(w.next).prev = w.prev
 	}
+	w.prev, w.next = 0, 0
 }
 
 // makeReserved gives a detached job to c.
@@ -103,12 +109,13 @@ func (e *Engine) makeReserved(now int64, slot uint32, c *Client) {
 	j, _ := e.enter(slot, Reserved)
 	w := e.workOf(j)
 	w.reserves++
+	w.stale = true
 	w.owner = c.number
 	w.prev, w.next = c.reserved.tail, 0
 	if c.reserved.tail == 0 {
 		c.reserved.head = slot
 	} else {
-		e.works.At(e.jobs.At(c.reserved.tail).work).next = slot
+		e.workAt(c.reserved.tail).next = slot
 	}
 	c.reserved.tail = slot
 	e.startTTR(now, slot, j.ttr, w, c)
@@ -121,12 +128,12 @@ func (e *Engine) unreserve(j *job) {
 	if w.prev == 0 {
 		c.reserved.head = w.next
 	} else {
-		e.works.At(e.jobs.At(w.prev).work).next = w.next
+		e.workAt(w.prev).next = w.next
 	}
 	if w.next == 0 {
 		c.reserved.tail = w.prev
 	} else {
-		e.works.At(e.jobs.At(w.next).work).prev = w.prev
+		e.workAt(w.next).prev = w.prev
 	}
 	w.owner, w.prev, w.next = 0, 0, 0
 }
@@ -168,15 +175,20 @@ func (e *Engine) deadline(w *work) int64 {
 
 // destroy ends a detached job.
 func (e *Engine) destroy(slot uint32) {
+	t := e.tubes[e.jobs.At(slot).tube]
+	e.free(slot)
+	e.dropUnused(t)
+}
+
+// free gives back what a detached job has.
+func (e *Engine) free(slot uint32) {
 	j := e.jobs.At(slot)
-	t := e.tubes[j.tube]
 	e.ids.remove(j.id)
 	e.bodies.Free(j.body)
 	if j.work != 0 {
 		e.works.Free(j.work)
 	}
 	e.jobs.Free(slot)
-	e.dropUnused(t)
 }
 
 // offer gives the jobs that t can give to the clients that wait for them.

@@ -31,6 +31,10 @@ func (e *Engine) Advance(now int64, limit int) (more bool) {
 			t := e.tubes[d.what]
 			t.pause, t.pauseTimer = 0, 0
 			e.offer(now, t)
+			if t.restored {
+				t.restored = false
+				e.dropUnused(t)
+			}
 		case dueDelayed:
 			t := e.tubes[d.what]
 			t.wake = 0
@@ -47,6 +51,7 @@ func (e *Engine) reservationDue(now, at int64, slot uint32) {
 	w.timer = 0
 	if w.soon {
 		w.timeouts++
+		w.stale = true
 		e.stats.Timeouts++
 		e.makeReady(now, e.detach(slot))
 		return

@@ -29,6 +29,7 @@ type tube struct {
 
 	pause      int64       // ns; 0 if not paused
 	pauseTimer wheel.Timer // when it ends
+	restored   bool        // kept for its pause, until it is used or watched or that ends
 
 	// Who waits for its jobs; see watch.go.
 	solo  *watchList // of the clients that watch this tube alone; nil until there is one
@@ -44,12 +45,13 @@ func (t *tube) offers() bool { return t.ready.len() > 0 && t.pause == 0 }
 
 // unused reports whether nothing keeps the tube.
 func (t *tube) unused() bool {
-	return t.using == 0 && t.watching == 0 && t.drafts == 0 && t.jobs == [NumStates]int{}
+	return t.using == 0 && t.watching == 0 && t.drafts == 0 && !t.restored && t.jobs == [NumStates]int{}
 }
 
 // makeTube returns the tube of that name, and makes it if there is none.
 func (e *Engine) makeTube(name []byte) *tube {
 	if t := e.byName[string(name)]; t != nil {
+		t.restored = false // who wants it keeps it from now on
 		return t
 	}
 	t := &tube{
@@ -79,6 +81,8 @@ func (e *Engine) dropUnused(t *tube) {
 	}
 	if t.pauseTimer != 0 {
 		e.hub.Remove(t.pauseTimer)
+		t.pause = 0
+		e.recordPause(t, 0)
 	}
 	if t.delayed != nil {
 		t.delayed.Close()

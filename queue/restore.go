@@ -1,0 +1,189 @@
+package queue
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"spoked/wheel"
+)
+
+// A Restorer fills an engine that has no clients with what a journal has
+// kept, record by record in the order in which they were made. Until Finish
+// the engine must not be used otherwise.
+type Restorer struct {
+	engine *Engine
+	now    int64
+	pauses map[string]Pause
+}
+
+// Restore begins to fill e, which must be new. What was to happen by itself
+// before the instant now has happened.
+func (e *Engine) Restore(now int64) *Restorer {
+	return &Restorer{engine: e, now: now, pauses: map[string]Pause{}}
+}
+
+// Job makes the job that r describes, or if there is one with its id, makes it
+// so. The body is copied. O(1).
+func (s *Restorer) Job(r *Record) error {
+	e := s.engine
+	slot := e.ids.get(r.ID)
+	var j *job
+	if slot != 0 {
+		s.take(slot)
+		j = e.jobs.At(slot)
+		e.bodies.Free(j.body)
+		j.body.Len = 0
+	} else {
+		slot, j = e.jobs.New()
+		e.ids.restore(r.ID, slot)
+		s.Seen(r.ID)
+	}
+	t := e.tubeOf(r.Tube)
+	*j = job{id: r.ID, created: r.Created, ttr: r.TTR, tube: t.number, segment: r.Segment, work: j.work}
+	body, ok := e.bodies.Alloc(uint32(len(r.Body)))
+	if !ok || !e.pages.HasRoom() {
+		return ErrOutOfMemory
+	}
+	copy(e.bodies.At(body), r.Body)
+	j.body = body
+	s.put(slot, t, r)
+	return nil
+}
+
+// tubeOf returns the tube of that name, and makes it if there is none.
+func (e *Engine) tubeOf(name string) *tube {
+	if t := e.byName[name]; t != nil {
+		return t
+	}
+	return e.makeTube([]byte(name))
+}
+
+// Change sets what can change of a job, and returns its Segment; false if
+// there is no such job any more. O(1).
+func (s *Restorer) Change(r *Record) (segment uint32, ok bool) {
+	e := s.engine
+	slot := e.ids.get(r.ID)
+	s.Seen(r.ID)
+	if slot == 0 {
+		return 0, false
+	}
+	s.take(slot)
+	j := e.jobs.At(slot)
+	s.put(slot, e.tubes[j.tube], r)
+	return j.segment, true
+}
+
+// End forgets a job, and returns a description of it as far as Journal.End
+// has it; nil if there is no such job. O(1).
+func (s *Restorer) End(id uint64) *Record {
+	e := s.engine
+	slot := e.ids.get(id)
+	s.Seen(id)
+	if slot == 0 {
+		return nil
+	}
+	s.take(slot)
+	j := e.jobs.At(slot)
+	r := e.describe(j, Ready, 0)
+	e.free(slot)
+	return r
+}
+
+// Pause has a tube paused until an instant; with a length of 0, not paused.
+func (s *Restorer) Pause(p Pause) {
+	delete(s.pauses, p.Tube)
+	if p.Length > 0 && p.Until > s.now {
+		s.pauses[p.Tube] = p
+	}
+}
+
+// Seen takes note that there was a job with that id.
+func (s *Restorer) Seen(id uint64) { s.engine.nextID = max(s.engine.nextID, id+1) }
+
+// SeenBurial takes note that there was a burial with that number.
+func (s *Restorer) SeenBurial(n uint64) { s.engine.burials = max(s.engine.burials, n) }
+
+// take takes the job in slot out of its state.
+func (s *Restorer) take(slot uint32) {
+	e := s.engine
+	j := e.jobs.At(slot)
+	t := e.tubes[j.tube]
+	switch j.state {
+	case Ready:
+		t.ready.take(e.jobs, int(j.place))
+	case Delayed:
+		t.delayed.Remove(timerOf(j))
+	}
+	e.leave(j, t)
+}
+
+// put enters the job in slot into the state that r says, with what r says.
+// Buried jobs are linked by Finish.
+func (s *Restorer) put(slot uint32, t *tube, r *Record) {
+	e := s.engine
+	state := r.State
+	if state == Delayed && r.At <= s.now {
+		state = Ready
+	}
+	j, _ := e.enter(slot, state)
+	j.pri, j.delay = r.Pri, r.Delay
+	switch state {
+	case Ready:
+		t.ready.add(e.jobs, readyItem{j.id, j.pri, slot})
+	case Delayed:
+		if t.delayed == nil {
+			t.delayed = wheel.NewHub(e.waits, s.now)
+		}
+		j.place = uint32(t.delayed.Add(r.At, slot))
+	}
+	if j.work != 0 || state == Buried || r.Reserves|r.Timeouts|r.Releases|r.Buries|r.Kicks != 0 {
+		w := e.workOf(j)
+		w.reserves, w.timeouts, w.releases, w.buries, w.kicks = r.Reserves, r.Timeouts, r.Releases, r.Buries, r.Kicks
+		w.burial = r.Burial
+		s.SeenBurial(r.Burial)
+	}
+}
+
+// Finish orders what has been restored: the engine is ready for use. O(jobs),
+// apart from sorting the buried ones.
+func (s *Restorer) Finish() {
+	e := s.engine
+	e.ids.sweep()
+	for _, name := range slices.Sorted(maps.Keys(s.pauses)) {
+		p, t := s.pauses[name], e.tubeOf(name)
+		t.pause = p.Length
+		t.pauseTimer = e.hub.Add(p.Until, due{duePause, t.number})
+		t.restored = true
+	}
+	buried := map[*tube][]uint32{}
+	e.ids.each(func(slot uint32) bool {
+		switch j := e.jobs.At(slot); j.state {
+		case Buried:
+			t := e.tubes[j.tube]
+			buried[t] = append(buried[t], slot)
+		case Ready:
+			if j.pri < UrgentBelow {
+				e.tubes[j.tube].urgent++
+				e.stats.Urgent++
+			}
+		}
+		return true
+	})
+	for t, slots := range buried {
+		slices.SortStableFunc(slots, func(a, b uint32) int {
+			return cmp.Compare(e.workAt(a).burial, e.workAt(b).burial)
+		})
+		for _, slot := range slots {
+			e.leave(e.jobs.At(slot), t)
+			e.makeBuried(slot)
+		}
+	}
+	for _, t := range slices.Clone(e.list) {
+		t.ready.order(e.jobs)
+		if t.delayed != nil {
+			e.wakeFor(t)
+		}
+		e.dropUnused(t)
+	}
+}

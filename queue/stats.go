@@ -108,3 +108,17 @@ func (e *Engine) JobStats(now int64, id uint64) (JobStats, error) {
 	}
 	return s, nil
 }
+
+// Weight returns how many jobs there are, and the bytes of their bodies and of
+// the names of their tubes, counted for each job. O(tubes).
+func (e *Engine) Weight() (jobs int, bodies, names int64) {
+	for _, t := range e.list {
+		n := 0
+		for _, k := range t.jobs {
+			n += k
+		}
+		jobs += n
+		names += int64(n) * int64(len(t.name))
+	}
+	return jobs, int64(e.bodies.Total()), names
+}

@@ -34,6 +34,7 @@ var mayImport = []layer{
 	}},
 	{"internal/config", []string{"proto"}},
 	{"internal/session", []string{"proto", "queue"}},
+	{"persist", []string{"queue", "golang.org/x/sys"}},
 	{"queue", []string{"wheel", "internal/slab"}},
 	{"wheel", []string{"internal/slab", "github.com/google/btree"}},
 	{"proto", nil},

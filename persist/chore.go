@@ -1,0 +1,258 @@
+package persist
+
+import "errors"
+
+// A Chore is work on files that nobody waits for. Run may be called by any
+// thread, while the journal is used; Done must follow.
+type Chore struct {
+	What string // for a log
+	run  func() error
+	done func(err error)
+}
+
+// Run does the work.
+func (c *Chore) Run() error { return c.run() }
+
+// Chore returns the next work to be done, or nil if there is none. If one has
+// failed for want of room, the same will be returned again: trying makes sense
+// when some time has passed.
+func (j *Journal) Chore() *Chore {
+	if j.busy {
+		return nil
+	}
+	c := j.nextChore()
+	j.busy = c != nil
+	return c
+}
+
+func (j *Journal) nextChore() *Chore {
+	if j.pins == 0 && len(j.freed) > 0 {
+		s := j.freed[0]
+		if s.size == j.opts.SegmentSize && len(j.spares) < j.wantedSpares() {
+			return j.recycle(s)
+		}
+		return j.remove(s)
+	}
+	if j.spareDue() {
+		return j.prepare()
+	}
+	for _, s := range j.segments[:len(j.segments)-1] {
+		if s.file != nil && s.end() <= j.synced {
+			return j.close(s)
+		}
+	}
+	return nil
+}
+
+// Done takes note of how a chore has ended. A disk without room is no error;
+// after any other the journal must not be used any more.
+func (j *Journal) Done(c *Chore, err error) error {
+	j.busy = false
+	c.done(err)
+	if isFull(err) {
+		return nil
+	}
+	return err
+}
+
+// Full reports whether the disk had no room for another segment.
+func (j *Journal) Full() bool { return j.full }
+
+// wantedSpares returns how many segments are kept ready. Cleaning needs one to
+// copy to when the disk has no room for more. If there is much to be cleaned,
+// another is for what goes on meanwhile.
+func (j *Journal) wantedSpares() int {
+	if j.live < 8*j.opts.SegmentSize {
+		return 1
+	}
+	return 2
+}
+
+// spareDue reports whether a segment is to be made. The last one may wait
+// until the head is half full, and if the files have twice the bytes that live
+// and two segments, a little longer: one that is freed may do.
+func (j *Journal) spareDue() bool {
+	wanted := j.wantedSpares()
+	if len(j.spares) >= wanted {
+		return false
+	}
+	size, h := j.opts.SegmentSize, j.head()
+	if h.size-h.used < size/8 {
+		return true
+	}
+	return j.disk()+size <= 2*(j.live+size) && (len(j.spares) < wanted-1 || h.size-h.used < size/2)
+}
+
+// newSegment returns the segment that will follow all there are.
+func (j *Journal) newSegment() *segment {
+	return &segment{
+		number: j.head().number + uint64(len(j.spares)) + 1,
+		size:   j.opts.SegmentSize, used: segmentHeader,
+	}
+}
+
+// header returns how s begins, with a salt of its own, so that nothing that
+// the file had in it before is taken for a frame.
+func (j *Journal) header(s *segment) []byte {
+	salt := j.random.Uint64()
+	s.sealer = newSealer(salt)
+	return append(appendSegmentHeader(nil, s.number, salt), make([]byte, terminator)...)
+}
+
+// prepare makes a segment of zeros, which are written: a later write to them
+// is durable sooner than one to room that has only been set aside.
+func (j *Journal) prepare() *Chore {
+	s := j.newSegment()
+	header := j.header(s)
+	return &Chore{
+		What: "make " + segmentName(s.number),
+		run: func() (err error) {
+			s.file, err = j.create(header, s)
+			return err
+		},
+		done: func(err error) { j.admit(s, err) },
+	}
+}
+
+func (j *Journal) admit(s *segment, err error) {
+	if err != nil {
+		j.full = isFull(err)
+		return
+	}
+	j.full = false
+	j.spares = append(j.spares, s)
+}
+
+// create makes the file of a segment. It gets its name when it is complete.
+func (j *Journal) create(header []byte, s *segment) (f File, err error) {
+	temporary := j.path(unfinished)
+	if err := j.fs.Remove(temporary); err != nil && !isMissing(err) {
+		return nil, err
+	}
+	if f, err = j.fs.Create(temporary); err != nil {
+		return nil, err
+	}
+	if err = j.fill(f, header, s.size); err == nil {
+		err = j.name(f, temporary, s)
+	}
+	if err != nil {
+		f.Close()
+		return nil, errors.Join(err, j.discard(temporary))
+	}
+	return f, nil
+}
+
+// discard removes a file that could not be finished, so that its room is free.
+func (j *Journal) discard(name string) error {
+	if err := j.fs.Remove(name); err != nil && !isMissing(err) {
+		return err
+	}
+	return nil
+}
+
+func (j *Journal) fill(f File, header []byte, size int64) error {
+	if err := f.Allocate(size); err != nil {
+		return err
+	}
+	zeros := make([]byte, min(size, 256<<10))
+	for at := int64(0); at < size; at += int64(len(zeros)) {
+		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-at)], at); err != nil {
+			return err
+		}
+	}
+	_, err := f.WriteAt(header, 0)
+	return err
+}
+
+// name gives a file that is complete its name.
+func (j *Journal) name(f File, from string, s *segment) error {
+	if j.opts.Sync != SyncNever {
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	if err := j.fs.Rename(from, j.path(segmentName(s.number))); err != nil {
+		return err
+	}
+	return j.syncDir()
+}
+
+func (j *Journal) syncDir() error {
+	if j.opts.Sync == SyncNever {
+		return nil
+	}
+	return j.fs.SyncDir(j.opts.Dir)
+}
+
+// recycle makes a spare of old, whose blocks are written already.
+func (j *Journal) recycle(old *segment) *Chore {
+	s := j.newSegment()
+	header := j.header(s)
+	return &Chore{
+		What: "make " + segmentName(s.number) + " of " + segmentName(old.number),
+		run: func() (err error) {
+			temporary := j.path(unfinished)
+			if err := j.fs.Rename(j.path(segmentName(old.number)), temporary); err != nil {
+				return err
+			}
+			if s.file = old.file; s.file == nil {
+				if s.file, err = j.fs.Open(temporary); err != nil {
+					return err
+				}
+			}
+			if _, err := s.file.WriteAt(header, 0); err != nil {
+				return err
+			}
+			return j.name(s.file, temporary, s)
+		},
+		done: func(err error) {
+			j.freed = j.freed[1:]
+			j.admit(s, err)
+		},
+	}
+}
+
+// remove removes the file of s.
+func (j *Journal) remove(s *segment) *Chore {
+	return &Chore{
+		What: "remove " + segmentName(s.number),
+		run: func() error {
+			if s.file != nil {
+				s.file.Close()
+			}
+			return j.fs.Remove(j.path(segmentName(s.number)))
+		},
+		done: func(err error) {
+			j.freed = j.freed[1:]
+			if err == nil {
+				j.full = false // there is room again; the next try tells how much
+			}
+		},
+	}
+}
+
+// close closes the file of s, to which nothing will be added, and gives back
+// what it has not used.
+func (j *Journal) close(s *segment) *Chore {
+	f, size := s.file, s.size
+	if s.size-s.used-terminator > j.opts.SegmentSize/8 {
+		size = s.used + terminator
+	}
+	return &Chore{
+		What: "close " + segmentName(s.number),
+		run: func() error {
+			if size < s.size {
+				if err := f.Truncate(size); err != nil {
+					return err
+				}
+			}
+			return f.Close()
+		},
+		done: func(error) {
+			if s.number >= j.first() {
+				j.closedSize -= s.size - size
+			}
+			s.file, s.size = nil, size
+		},
+	}
+}

@@ -1,0 +1,146 @@
+package persist
+
+import (
+	"encoding/binary"
+
+	"spoked/queue"
+)
+
+// Cleaning goes from the oldest segment to the newest: what lives in a segment
+// is copied to the head, and then the segment can go. In this order nothing
+// else needs to be kept: that a job has ended, or changed, is recorded behind
+// the job, so when the record of that is the oldest, the job's is no more.
+//
+// It goes on as long as the files have more than twice the bytes that live, or
+// less than 5/8 of what was written to them lives, and is done in portions.
+// What a turn does grows with what there is to be done, so that it neither
+// falls behind nor takes long.
+
+const (
+	// mostCleaned is the most that a portion reads and copies, and
+	// leastCleaned what it does if there is little to be done, in bytes.
+	mostCleaned  = 1 << 20
+	leastCleaned = 4 << 10
+
+	// idCost is what it counts to find that a job has gone.
+	idCost = 16
+)
+
+// portion returns how many bytes of cleaning are due now.
+func (j *Journal) portion() int64 {
+	s := j.closed()
+	if s == nil {
+		return 0
+	}
+	size := j.opts.SegmentSize
+	held := j.held
+	if s.next.at > 0 {
+		held -= s.used * int64(s.next.at) / int64(len(s.ids.deltas))
+	}
+	debt := held - j.live*8/5 - size/2
+	if j.full && held > j.live+j.live/8+size/4 {
+		debt = max(debt, size)
+	}
+	n := int64(0)
+	if debt > 0 {
+		n = 4*int64(len(j.frame)) + debt/4
+	}
+	if j.closedSize > 2*j.live {
+		n = max(n, 8*int64(len(j.frame)))
+	}
+	if n > 0 || j.closedSize > 2*j.live {
+		n = min(n+leastCleaned, mostCleaned)
+	}
+	return n
+}
+
+// closed returns the oldest segment that has not been evacuated, or nil if
+// that is the head.
+func (j *Journal) closed() *segment {
+	if j.evacuated == len(j.segments)-1 {
+		return nil
+	}
+	return j.segments[j.evacuated]
+}
+
+// CleaningDue reports whether Cut would clean. O(1).
+func (j *Journal) CleaningDue() bool { return j.portion() > 0 }
+
+// clean adds a portion of cleaning to the frame, if some is due.
+func (j *Journal) clean() {
+	for limit := j.portion(); limit > 0; {
+		s := j.closed()
+		if s == nil {
+			return
+		}
+		id, ok := s.next.id(&s.ids)
+		if !ok {
+			j.evacuate(s)
+			continue
+		}
+		limit -= idCost
+		r, ok := j.engine.Describe(id)
+		if !ok || r.Segment != uint32(s.number) {
+			continue
+		}
+		limit -= j.move(r)
+	}
+}
+
+// move copies a job to the head and returns how many bytes that took.
+func (j *Journal) move(r *queue.Record) int64 {
+	to := j.job(r)
+	j.copied++
+	j.engine.Moved(r.ID, uint32(to.number))
+	return liveSize(r)
+}
+
+// evacuate ends the cleaning of s, of which no job is left.
+func (j *Journal) evacuate(s *segment) {
+	for _, tube := range s.pauses {
+		if j.pausedIn[tube] != s.number {
+			continue
+		}
+		delete(j.pausedIn, tube)
+		if p, ok := j.engine.PauseOf(tube); ok {
+			j.pause(p)
+		}
+	}
+	j.evacuated++
+	j.held -= s.used
+	j.closedSize -= s.size
+	s.ids, s.pauses = idList{}, nil
+	// The mark that says so is behind the copies.
+	j.seal()
+	j.markDue = true
+	j.reserve(recordOverhead)
+	s.freeAt = j.head().end() + int64(len(j.frame))
+}
+
+// idList is a list of ids that takes a byte or two for each.
+type idList struct {
+	deltas []byte
+	last   uint64
+}
+
+func (l *idList) add(id uint64) {
+	l.deltas = binary.AppendUvarint(l.deltas, zigzag(int64(id-l.last)))
+	l.last = id
+}
+
+// idCursor is a place in an idList.
+type idCursor struct {
+	at   int
+	last uint64
+}
+
+// id returns the id at c and goes on to the next, or false at the end.
+func (c *idCursor) id(l *idList) (uint64, bool) {
+	if c.at >= len(l.deltas) {
+		return 0, false
+	}
+	delta, n := binary.Uvarint(l.deltas[c.at:])
+	c.at += n
+	c.last += uint64(unzigzag(delta))
+	return c.last, true
+}

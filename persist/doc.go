@@ -1,0 +1,2 @@
+// Package persist keeps an engine's jobs on disk.
+package persist

@@ -1,0 +1,54 @@
+package persist
+
+import (
+	"errors"
+	"io/fs"
+)
+
+// FS is what a journal needs of a file system. Names are paths. Its errors are
+// those of package os, and name the file.
+type FS interface {
+	// ReadDir returns the files in a directory, by name.
+	ReadDir(dir string) ([]FileInfo, error)
+	// ReadFile returns what is in a file.
+	ReadFile(name string) ([]byte, error)
+	// Create makes a new file, to be written to.
+	Create(name string) (File, error)
+	// Open opens a file to be written to.
+	Open(name string) (File, error)
+	Rename(from, to string) error
+	Remove(name string) error
+	// Mkdir makes a directory. It may exist.
+	Mkdir(dir string) error
+	// SyncDir makes durable what files there are in a directory, by what names.
+	SyncDir(dir string) error
+}
+
+// FileInfo is a file in a directory.
+type FileInfo struct {
+	Name string // in the directory
+	Size int64  // bytes
+	Dir  bool
+}
+
+// File is a file that is written to. WriteAt and Sync may be called from
+// several goroutines at once.
+type File interface {
+	WriteAt(b []byte, offset int64) (int, error)
+	// Sync makes durable what has been written.
+	Sync() error
+	// Allocate makes sure that there is room for size bytes from the start on,
+	// and makes the file so long at least.
+	Allocate(size int64) error
+	Truncate(size int64) error
+	Close() error
+}
+
+// ErrFull is in the errors of a disk without room.
+var ErrFull = errors.New("no space left")
+
+// isFull reports whether err says that there is no room on the disk.
+func isFull(err error) bool { return errors.Is(err, ErrFull) || isNoSpace(err) }
+
+// isMissing reports whether err says that there is no such file.
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

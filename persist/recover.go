@@ -1,0 +1,333 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"spoked/queue"
+)
+
+// A Loader reads segments for Recover.
+type Loader interface {
+	// Expect tells which segments will be asked for next, in that order.
+	Expect(numbers []uint64)
+	// Load returns a segment, or the error of reading it or of ReadSegment. It
+	// may be asked for the same one again.
+	Load(number uint64) (*Segment, error)
+	// Done tells that a segment is not used any more.
+	Done(s *Segment)
+}
+
+// A Recovery is what a journal's segments were found to hold.
+type Recovery struct {
+	Engine *queue.Engine
+
+	// Cut is where the log was cut because what follows was never synced, and
+	// is not whole; nil if it ends as it should. CutBytes is how much is not
+	// kept.
+	Cut      *DamageError
+	CutBytes int64
+
+	// Stopped says that the server that wrote it was stopped and had not
+	// crashed.
+	Stopped bool
+
+	segments []*segment
+	pausedIn map[string]uint64
+	unsynced int      // how many of the last segments may not be synced
+	remove   []string // files that do not count, or not any more
+}
+
+// errMissing is the damage of a segment that is not there.
+var errMissing = errors.New("the segment is missing")
+
+// Recover restores what the segments in files, a journal's directory, hold
+// into an engine that newEngine makes, as of the instant now. What is damaged
+// is a *DamageError, unless it can be the end of a log that was not synced when
+// the system crashed: there the log is cut.
+func Recover(files []FileInfo, load Loader, newEngine func() *queue.Engine, now int64) (*Recovery, error) {
+	var numbers []uint64
+	r := &Recovery{}
+	for _, f := range files {
+		if n, ok := segmentNumber(f.Name); ok {
+			numbers = append(numbers, n)
+		} else if f.Name == unfinished {
+			r.remove = append(r.remove, f.Name)
+		}
+	}
+	slices.Sort(numbers)
+	for {
+		r.Engine = newEngine()
+		kept, err := r.try(numbers, load, now)
+		if err != nil {
+			return nil, err
+		}
+		if kept == len(numbers) {
+			return r, nil
+		}
+		// What the segments behind the cut say does not count, and that may be
+		// that segments in front of it do not.
+		for _, n := range numbers[kept:] {
+			r.remove = append(r.remove, segmentName(n))
+		}
+		numbers = numbers[:kept]
+	}
+}
+
+// try restores the segments with these numbers. If it finds that fewer of them
+// count than it thought, it returns how many, and the engine is of no use.
+func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err error) {
+	all := len(numbers)
+	p := newReplay(r.Engine.Restore(now))
+	last, numbers, err := r.findLast(numbers, load)
+	if err != nil {
+		return 0, err
+	}
+	if last == nil { // nothing was ever written
+		p.restorer.Finish()
+		return all, nil
+	}
+	first, synced := max(last.newest.first, 1), last.synced()
+	load.Done(last)
+	var stale []string
+	for ; len(numbers) > 0 && numbers[0] < first; numbers = numbers[1:] {
+		stale = append(stale, segmentName(numbers[0]))
+	}
+	for i, n := range numbers {
+		if n != first+uint64(i) {
+			return 0, &DamageError{segmentName(first + uint64(i)), 0, errMissing}
+		}
+	}
+	load.Expect(numbers)
+	var before *Segment
+	for i, n := range numbers {
+		s, err := load.Load(n)
+		if err != nil {
+			return 0, err
+		}
+		if before == nil {
+			p.position = s.first.position
+		}
+		if s.Frames() == 0 || s.first.position != p.position {
+			at := &DamageError{segmentName(n), segmentHeader, errBroken}
+			if before != nil && before.Torn {
+				at = &DamageError{segmentName(before.Number), before.End, errBroken}
+			}
+			return len(stale) + i, r.cut(at, p.position, numbers[max(i-1, 0):], load)
+		}
+		if err := p.segment(s); err != nil {
+			return 0, err
+		}
+		before = s
+		load.Done(s)
+	}
+	if before.Torn {
+		at := &DamageError{segmentName(before.Number), before.End, errBroken}
+		if synced > p.position {
+			return 0, at
+		}
+		r.Cut, r.CutBytes = at, r.CutBytes+before.Size-before.End
+	}
+	r.Stopped = before.newest.stopped && !before.Torn
+	r.remove = append(r.remove, stale...)
+	r.segments, r.pausedIn = p.segments, p.pausedIn
+	for r.unsynced < len(r.segments) && r.segments[len(r.segments)-1-r.unsynced].end() > synced {
+		r.unsynced++
+	}
+	p.restorer.Finish()
+	return all, nil
+}
+
+// errBroken is the damage of a frame.
+var errBroken = errors.New("no whole frame, though the log goes on")
+
+// findLast returns the newest segment that has frames, nil if none has, and
+// the numbers up to it. Those behind it were made, but not used.
+func (r *Recovery) findLast(numbers []uint64, load Loader) (*Segment, []uint64, error) {
+	for n := len(numbers); n > 0; n-- {
+		s, err := load.Load(numbers[n-1])
+		if err != nil {
+			return nil, nil, err
+		}
+		if s.Frames() > 0 || len(s.stray) > 0 {
+			return s, numbers[:n], nil
+		}
+		if s.Torn {
+			r.Cut = &DamageError{segmentName(s.Number), s.End, errBroken}
+			r.CutBytes += s.Size - s.End
+		}
+		r.remove = append(r.remove, segmentName(s.Number))
+		load.Done(s)
+	}
+	return nil, nil, nil
+}
+
+// cut has the log end at position, where it is broken, unless one of the
+// segments with these numbers says that it was synced further: then the break
+// is damage.
+func (r *Recovery) cut(at *DamageError, position int64, numbers []uint64, load Loader) error {
+	for i, n := range numbers {
+		s, err := load.Load(n)
+		if err != nil {
+			return err
+		}
+		if s.synced() > position {
+			return at
+		}
+		if i > 0 {
+			r.CutBytes += s.Size
+		}
+		load.Done(s)
+	}
+	r.Cut = at
+	return nil
+}
+
+// replay puts the records of segments into an engine, in their order.
+type replay struct {
+	restorer *queue.Restorer
+	segments []*segment
+	pausedIn map[string]uint64
+	position int64 // in the log: of the segment that is being replayed, then of the next
+	tubes    map[string]string
+	tube     string // the last one
+	entry    entry
+}
+
+func newReplay(r *queue.Restorer) *replay {
+	return &replay{restorer: r, pausedIn: map[string]uint64{}, tubes: map[string]string{}}
+}
+
+// segment replays the frames of s.
+func (p *replay) segment(s *Segment) error {
+	to := &segment{number: s.Number, size: s.Size, used: s.End, start: p.position}
+	p.segments = append(p.segments, to)
+	at := int64(segmentHeader)
+	for _, next := range s.ends {
+		if err := s.each(at, next, &p.entry, func(e *entry) error { return p.apply(e, to) }); err != nil {
+			return err
+		}
+		at = next
+	}
+	p.position = to.end()
+	return nil
+}
+
+// each calls f for the records of the frame from at to end.
+func (s *Segment) each(at, end int64, e *entry, f func(*entry) error) error {
+	frame := s.data[at:end]
+	base := frameBase(frame)
+	for rest := frame[frameHeader:]; len(rest) > 0; {
+		next, err := readRecord(rest, base, e)
+		if err == nil {
+			err = f(e)
+		}
+		if err != nil {
+			return &DamageError{segmentName(s.Number), end - int64(len(rest)), err}
+		}
+		rest = next
+	}
+	return nil
+}
+
+// apply does what e says, which stands in the segment to.
+func (p *replay) apply(e *entry, to *segment) error {
+	switch e.kind {
+	case kindJob:
+		e.job.Tube = p.tubeName(e.tube)
+		e.job.Segment = uint32(to.number)
+		to.ids.add(e.job.ID)
+		return p.restorer.Job(&e.job)
+	case kindChange:
+		p.restorer.Change(&e.job)
+	case kindEnd:
+		p.restorer.End(e.job.ID)
+	case kindPause:
+		e.pause.Tube = p.tubeName(e.tube)
+		p.restorer.Pause(e.pause)
+		delete(p.pausedIn, e.pause.Tube)
+		if e.pause.Length > 0 {
+			p.pausedIn[e.pause.Tube] = to.number
+			to.pauses = append(to.pauses, e.pause.Tube)
+		}
+	case kindMark:
+		p.restorer.Seen(e.mark.nextID - 1)
+		p.restorer.SeenBurial(e.mark.burials)
+	}
+	return nil
+}
+
+// tubeName returns name as a string, the same one each time.
+func (p *replay) tubeName(name []byte) string {
+	if name == nil {
+		return defaultTube
+	}
+	if string(name) != p.tube {
+		tube, ok := p.tubes[string(name)]
+		if !ok {
+			tube = string(name)
+			p.tubes[tube] = tube
+		}
+		p.tube = tube
+	}
+	return p.tube
+}
+
+// Open returns the journal of r's engine, which is told of it, and makes the
+// directory ready for what is to come. It never writes to a segment that it has
+// found. With a directory that has no segments, r is that of no files.
+func Open(fs FS, opts Options, r *Recovery) (*Journal, error) {
+	opts.SegmentSize = max(opts.SegmentSize, MinSegmentSize)
+	j := newJournal(fs, opts, r)
+	slices.Sort(r.remove)
+	for _, name := range slices.Compact(r.remove) {
+		if err := fs.Remove(j.path(name)); err != nil && !isMissing(err) {
+			return nil, err
+		}
+	}
+	if err := j.settleRecovered(r); err != nil {
+		return nil, err
+	}
+	s := &segment{number: 1, size: opts.SegmentSize, used: segmentHeader}
+	if len(j.segments) > 0 {
+		s.number = j.head().number + 1
+	}
+	var err error
+	if s.file, err = j.create(j.header(s), s); err != nil {
+		return nil, fmt.Errorf("cannot make a segment: %w", err)
+	}
+	j.append(s)
+	j.synced = s.start
+	r.Engine.SetJournal(j)
+	return j, nil
+}
+
+// settleRecovered makes durable what was recovered, and ends the last segment
+// where the log does.
+func (j *Journal) settleRecovered(r *Recovery) error {
+	if err := j.syncDir(); err != nil {
+		return err
+	}
+	for i, s := range j.segments {
+		last := i == len(j.segments)-1
+		if i < len(j.segments)-r.unsynced && !last {
+			continue
+		}
+		f, err := j.fs.Open(j.path(segmentName(s.number)))
+		if err != nil {
+			return err
+		}
+		if last && s.size > s.used {
+			err = f.Truncate(s.used)
+			s.size = s.used
+		}
+		if err == nil && j.opts.Sync != SyncNever {
+			err = f.Sync()
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -13,9 +13,7 @@ type Chore struct {
 // Run does the work.
 func (c *Chore) Run() error { return c.run() }
 
-// Chore returns the next work to be done, or nil if there is none. If one has
-// failed for want of room, the same will be returned again: trying makes sense
-// when some time has passed.
+// Chore returns the next work to be done, or nil if there is none. O(1).
 func (j *Journal) Chore() *Chore {
 	if j.busy {
 		return nil
@@ -33,16 +31,30 @@ func (j *Journal) nextChore() *Chore {
 		}
 		return j.remove(s)
 	}
-	if j.spareDue() {
+	if !j.giveUp && j.spareDue() {
 		return j.prepare()
 	}
-	for _, s := range j.segments[:len(j.segments)-1] {
-		if s.file != nil && s.end() <= j.synced {
-			return j.close(s)
+	if s := j.openSegment(); s != nil && s.end() <= j.synced {
+		return j.close(s)
+	}
+	return nil
+}
+
+// openSegment returns the oldest segment, apart from the head, whose file is
+// open, or nil if there is none.
+func (j *Journal) openSegment() *segment {
+	j.opened = max(j.opened, j.segments[0].number)
+	for ; j.opened < j.head().number; j.opened++ {
+		if s := j.segments[j.opened-j.segments[0].number]; s.file != nil {
+			return s
 		}
 	}
 	return nil
 }
+
+// Retry has another segment be tried to be made after that has failed for want
+// of room.
+func (j *Journal) Retry() { j.giveUp = false }
 
 // Done takes note of how a chore has ended. A disk without room is no error;
 // after any other the journal must not be used any more.
@@ -105,7 +117,7 @@ func (j *Journal) prepare() *Chore {
 	s := j.newSegment()
 	header := j.header(s)
 	return &Chore{
-		What: "make " + segmentName(s.number),
+		What: "make " + SegmentName(s.number),
 		run: func() (err error) {
 			s.file, err = j.create(header, s)
 			return err
@@ -117,6 +129,7 @@ func (j *Journal) prepare() *Chore {
 func (j *Journal) admit(s *segment, err error) {
 	if err != nil {
 		j.full = isFull(err)
+		j.giveUp = j.full
 		return
 	}
 	j.full = false
@@ -171,7 +184,7 @@ func (j *Journal) name(f File, from string, s *segment) error {
 			return err
 		}
 	}
-	if err := j.fs.Rename(from, j.path(segmentName(s.number))); err != nil {
+	if err := j.fs.Rename(from, j.path(SegmentName(s.number))); err != nil {
 		return err
 	}
 	return j.syncDir()
@@ -189,10 +202,10 @@ func (j *Journal) recycle(old *segment) *Chore {
 	s := j.newSegment()
 	header := j.header(s)
 	return &Chore{
-		What: "make " + segmentName(s.number) + " of " + segmentName(old.number),
+		What: "make " + SegmentName(s.number) + " of " + SegmentName(old.number),
 		run: func() (err error) {
 			temporary := j.path(unfinished)
-			if err := j.fs.Rename(j.path(segmentName(old.number)), temporary); err != nil {
+			if err := j.fs.Rename(j.path(SegmentName(old.number)), temporary); err != nil {
 				return err
 			}
 			if s.file = old.file; s.file == nil {
@@ -215,17 +228,17 @@ func (j *Journal) recycle(old *segment) *Chore {
 // remove removes the file of s.
 func (j *Journal) remove(s *segment) *Chore {
 	return &Chore{
-		What: "remove " + segmentName(s.number),
+		What: "remove " + SegmentName(s.number),
 		run: func() error {
 			if s.file != nil {
 				s.file.Close()
 			}
-			return j.fs.Remove(j.path(segmentName(s.number)))
+			return j.fs.Remove(j.path(SegmentName(s.number)))
 		},
 		done: func(err error) {
 			j.freed = j.freed[1:]
 			if err == nil {
-				j.full = false // there is room again; the next try tells how much
+				j.giveUp = false // there is room again; the next try tells whether it is enough
 			}
 		},
 	}
@@ -239,7 +252,7 @@ func (j *Journal) close(s *segment) *Chore {
 		size = s.used + terminator
 	}
 	return &Chore{
-		What: "close " + segmentName(s.number),
+		What: "close " + SegmentName(s.number),
 		run: func() error {
 			if size < s.size {
 				if err := f.Truncate(size); err != nil {

@@ -144,3 +144,14 @@ func (c *idCursor) id(l *idList) (uint64, bool) {
 	c.last += uint64(unzigzag(delta))
 	return c.last, true
 }
+
+// Copy records a job of the engine, whole, in a journal that does not have it.
+func (j *Journal) Copy(r *queue.Record) { j.move(r) }
+
+// CopyPauses records all pauses of the engine in a journal that does not have
+// them.
+func (j *Journal) CopyPauses() {
+	for p := range j.engine.Pauses() {
+		j.pause(p)
+	}
+}

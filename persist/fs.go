@@ -10,8 +10,8 @@ import (
 type FS interface {
 	// ReadDir returns the files in a directory, by name.
 	ReadDir(dir string) ([]FileInfo, error)
-	// ReadFile returns what is in a file.
-	ReadFile(name string) ([]byte, error)
+	// ReadFile returns what is in a file, in buf if there is room in it.
+	ReadFile(name string, buf []byte) ([]byte, error)
 	// Create makes a new file, to be written to.
 	Create(name string) (File, error)
 	// Open opens a file to be written to.

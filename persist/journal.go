@@ -25,8 +25,12 @@ const (
 	SyncNever              // it is written; the system may sync it
 )
 
-// MinSegmentSize is the smallest segment that is made, in bytes.
-const MinSegmentSize = 4096
+// The smallest and the largest segments that are made, in bytes. One that
+// holds a larger job is as large as it needs to be.
+const (
+	MinSegmentSize = 4 << 10
+	MaxSegmentSize = 1 << 30
+)
 
 // A Journal records an engine's effects in segments. It is not safe for
 // concurrent use, but what it returns to be done, batches, syncs and chores,
@@ -49,6 +53,8 @@ type Journal struct {
 	pins       int        // while not 0, no file is changed that Snapshot has told of
 	busy       bool       // a chore is being done
 	full       bool       // the last try to make a segment failed for want of room
+	giveUp     bool       // and it is not to be tried again
+	opened     uint64     // no segment with a smaller number has an open file
 
 	frame   []byte // being filled: room for its header, and records; nil if there are none
 	base    int64  // instant that the times in it are relative to,

@@ -2,6 +2,7 @@ package persist
 
 import (
 	"errors"
+	"io"
 	"os"
 	"syscall"
 )
@@ -30,7 +31,27 @@ func (OS) ReadDir(dir string) ([]FileInfo, error) {
 }
 
 // ReadFile implements FS.
-func (OS) ReadFile(name string) ([]byte, error) { return os.ReadFile(name) }
+func (OS) ReadFile(name string, buf []byte) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if size := info.Size(); int64(cap(buf)) < size {
+		buf = make([]byte, size)
+	} else {
+		buf = buf[:size]
+	}
+	n, err := io.ReadFull(f, buf)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil // it has become shorter
+	}
+	return buf[:n], err
+}
 
 // Create implements FS.
 func (OS) Create(name string) (File, error) {

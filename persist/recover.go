@@ -50,7 +50,7 @@ func Recover(files []FileInfo, load Loader, newEngine func() *queue.Engine, now 
 	var numbers []uint64
 	r := &Recovery{}
 	for _, f := range files {
-		if n, ok := segmentNumber(f.Name); ok {
+		if n, ok := SegmentNumber(f.Name); ok {
 			numbers = append(numbers, n)
 		} else if f.Name == unfinished {
 			r.remove = append(r.remove, f.Name)
@@ -69,7 +69,7 @@ func Recover(files []FileInfo, load Loader, newEngine func() *queue.Engine, now 
 		// What the segments behind the cut say does not count, and that may be
 		// that segments in front of it do not.
 		for _, n := range numbers[kept:] {
-			r.remove = append(r.remove, segmentName(n))
+			r.remove = append(r.remove, SegmentName(n))
 		}
 		numbers = numbers[:kept]
 	}
@@ -92,11 +92,11 @@ func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err 
 	load.Done(last)
 	var stale []string
 	for ; len(numbers) > 0 && numbers[0] < first; numbers = numbers[1:] {
-		stale = append(stale, segmentName(numbers[0]))
+		stale = append(stale, SegmentName(numbers[0]))
 	}
 	for i, n := range numbers {
 		if n != first+uint64(i) {
-			return 0, &DamageError{segmentName(first + uint64(i)), 0, errMissing}
+			return 0, &DamageError{SegmentName(first + uint64(i)), 0, errMissing}
 		}
 	}
 	load.Expect(numbers)
@@ -110,9 +110,9 @@ func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err 
 			p.position = s.first.position
 		}
 		if s.Frames() == 0 || s.first.position != p.position {
-			at := &DamageError{segmentName(n), segmentHeader, errBroken}
+			at := &DamageError{SegmentName(n), segmentHeader, errBroken}
 			if before != nil && before.Torn {
-				at = &DamageError{segmentName(before.Number), before.End, errBroken}
+				at = &DamageError{SegmentName(before.Number), before.End, errBroken}
 			}
 			return len(stale) + i, r.cut(at, p.position, numbers[max(i-1, 0):], load)
 		}
@@ -123,7 +123,7 @@ func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err 
 		load.Done(s)
 	}
 	if before.Torn {
-		at := &DamageError{segmentName(before.Number), before.End, errBroken}
+		at := &DamageError{SegmentName(before.Number), before.End, errBroken}
 		if synced > p.position {
 			return 0, at
 		}
@@ -154,10 +154,10 @@ func (r *Recovery) findLast(numbers []uint64, load Loader) (*Segment, []uint64, 
 			return s, numbers[:n], nil
 		}
 		if s.Torn {
-			r.Cut = &DamageError{segmentName(s.Number), s.End, errBroken}
+			r.Cut = &DamageError{SegmentName(s.Number), s.End, errBroken}
 			r.CutBytes += s.Size - s.End
 		}
-		r.remove = append(r.remove, segmentName(s.Number))
+		r.remove = append(r.remove, SegmentName(s.Number))
 		load.Done(s)
 	}
 	return nil, nil, nil
@@ -224,7 +224,7 @@ func (s *Segment) each(at, end int64, e *entry, f func(*entry) error) error {
 			err = f(e)
 		}
 		if err != nil {
-			return &DamageError{segmentName(s.Number), end - int64(len(rest)), err}
+			return &DamageError{SegmentName(s.Number), end - int64(len(rest)), err}
 		}
 		rest = next
 	}
@@ -278,7 +278,7 @@ func (p *replay) tubeName(name []byte) string {
 // directory ready for what is to come. It never writes to a segment that it has
 // found. With a directory that has no segments, r is that of no files.
 func Open(fs FS, opts Options, r *Recovery) (*Journal, error) {
-	opts.SegmentSize = max(opts.SegmentSize, MinSegmentSize)
+	opts.SegmentSize = min(max(opts.SegmentSize, MinSegmentSize), MaxSegmentSize)
 	j := newJournal(fs, opts, r)
 	slices.Sort(r.remove)
 	for _, name := range slices.Compact(r.remove) {
@@ -314,7 +314,7 @@ func (j *Journal) settleRecovered(r *Recovery) error {
 		if i < len(j.segments)-r.unsynced && !last {
 			continue
 		}
-		f, err := j.fs.Open(j.path(segmentName(s.number)))
+		f, err := j.fs.Open(j.path(SegmentName(s.number)))
 		if err != nil {
 			return err
 		}

@@ -27,20 +27,20 @@ const (
 	unfinished    = "next" + segmentSuffix // a segment that is being prepared
 )
 
-// segmentName returns the name of the file of segment number.
-func segmentName(number uint64) string {
+// SegmentName returns the name of the file of segment number.
+func SegmentName(number uint64) string {
 	return fmt.Sprintf("%0*d%s", segmentDigits, number, segmentSuffix)
 }
 
-// segmentNumber returns the number of the segment that a file of that name is,
+// SegmentNumber returns the number of the segment that a file of that name is,
 // and false if it is none.
-func segmentNumber(name string) (uint64, bool) {
+func SegmentNumber(name string) (uint64, bool) {
 	digits, ok := strings.CutSuffix(name, segmentSuffix)
 	if !ok || len(digits) < segmentDigits {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(digits, 10, 64)
-	return n, err == nil && segmentName(n) == name
+	return n, err == nil && SegmentName(n) == name
 }
 
 // appendSegmentHeader appends the header of a segment.
@@ -140,7 +140,7 @@ type Segment struct {
 func ReadSegment(number uint64, data []byte) (*Segment, error) {
 	salt, err := readSegmentHeader(data, number)
 	if err != nil {
-		return nil, &DamageError{segmentName(number), 0, err}
+		return nil, &DamageError{SegmentName(number), 0, err}
 	}
 	s := &Segment{Number: number, Size: int64(len(data)), data: data, sealer: newSealer(salt)}
 	at := int64(segmentHeader)
@@ -211,7 +211,7 @@ func (s *Segment) readMarks() error {
 		if payload := s.data[at+frameHeader : end]; len(payload) > 0 && payload[0] == kindMark {
 			var e entry
 			if _, err := readRecord(payload, 0, &e); err != nil {
-				return &DamageError{segmentName(s.Number), at, err}
+				return &DamageError{SegmentName(s.Number), at, err}
 			}
 			if i == 0 {
 				s.first = e.mark

@@ -38,7 +38,7 @@ func (j *Journal) Close() error {
 		if s.file != nil && s != j.head() {
 			errs = append(errs, s.file.Close())
 		}
-		errs = append(errs, j.fs.Remove(j.path(segmentName(s.number))))
+		errs = append(errs, j.fs.Remove(j.path(SegmentName(s.number))))
 	}
 	return errors.Join(errs...)
 }
@@ -68,7 +68,7 @@ func (j *Journal) Snapshot() []SnapshotFile {
 	var files []SnapshotFile
 	for _, s := range j.segments {
 		if s.used > segmentHeader {
-			files = append(files, SnapshotFile{segmentName(s.number), s.used})
+			files = append(files, SnapshotFile{SegmentName(s.number), s.used})
 		}
 	}
 	return files

@@ -179,3 +179,14 @@ func (e *Engine) PauseOf(tube string) (Pause, bool) {
 	}
 	return Pause{t.name, e.hub.At(t.pauseTimer), t.pause}, true
 }
+
+// Pauses yields all pauses, in the order in which the tubes are listed.
+func (e *Engine) Pauses() func(yield func(Pause) bool) {
+	return func(yield func(Pause) bool) {
+		for _, t := range e.list {
+			if t.pause > 0 && !yield(Pause{t.name, e.hub.At(t.pauseTimer), t.pause}) {
+				return
+			}
+		}
+	}
+}

@@ -77,6 +77,8 @@ type JobStats struct {
 	TimeLeft time.Duration // until a delayed job is ready or a reservation ends; else 0
 
 	Reserves, Timeouts, Releases, Buries, Kicks uint32 // times
+
+	Segment uint32 // of the journal, where its newest whole record is; 0 without a journal
 }
 
 // JobStats returns what there is to tell about the job with that id. O(1).
@@ -95,6 +97,8 @@ func (e *Engine) JobStats(now int64, id uint64) (JobStats, error) {
 		Age:   time.Duration(now - j.created),
 		Delay: time.Duration(j.delay),
 		TTR:   time.Duration(j.ttr),
+
+		Segment: j.segment,
 	}
 	if j.work != 0 {
 		w := e.works.At(j.work)

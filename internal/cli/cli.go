@@ -68,11 +68,6 @@ func (p *Program) run(name string, args []string) error {
 		_, err := io.WriteString(p.Stdout, config.Help(name))
 		return err
 	}
-	if inv.Config.Journal != "" {
-		// To start without it would lose the jobs that somebody wanted kept.
-		err := errors.New("-b: this version keeps jobs in memory only; the journal is not available yet")
-		return &config.ExitError{Code: config.ExitUsage, Err: err}
-	}
 	return p.Serve(inv.Config, p.Stderr)
 }
 

@@ -71,27 +71,6 @@ func TestFailedOutput(t *testing.T) {
 	}
 }
 
-func TestJournalIsRefused(t *testing.T) {
-	want := "spoked: -b: this version keeps jobs in memory only; the journal is not available yet\n" + config.Help("spoked")
-	tests := []struct{ args, env []string }{
-		{args: []string{"-b", "DIR"}},
-		{args: []string{"--journal=DIR"}},
-		{env: []string{"SPOKED_JOURNAL=DIR"}},
-	}
-	for _, test := range tests {
-		code, stdout, stderr := run(t, test.args, test.env)
-		if got, want := code, config.ExitUsage; got != want {
-			t.Errorf("%q: got exit code %d, want %d", test, got, want)
-		}
-		if got := stderr; got != want {
-			t.Errorf("%q: got stderr %q, want %q", test, got, want)
-		}
-		if stdout != "" {
-			t.Errorf("%q: got stdout %q, want none", test, stdout)
-		}
-	}
-}
-
 func TestBadVariable(t *testing.T) {
 	code, _, stderr := run(t, nil, []string{"SPOKED_PROT=1", "SPOKED_PORT=99999"})
 	if got, want := code, config.ExitUsage; got != want {

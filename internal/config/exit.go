@@ -2,13 +2,15 @@ package config
 
 // The exit codes of spoked, which are beanstalkd's. Scripts depend on them.
 const (
-	ExitOK         = 0
-	ExitFailure    = 1   // anything without a code of its own
-	ExitUsage      = 5   // a command line or environment that makes no sense
-	ExitUserLookup = 32  // -u: the user database could not be read
-	ExitNoUser     = 33  // -u: there is no such user
-	ExitSetUser    = 34  // -u: becoming that user failed
-	ExitSocket     = 111 // no socket to listen on
+	ExitOK            = 0
+	ExitFailure       = 1   // anything without a code of its own
+	ExitUsage         = 5   // a command line or environment that makes no sense
+	ExitJournal       = 10  // -b: the directory cannot be used, is used already, or is damaged
+	ExitJournalFailed = 11  // -b: writing or syncing has failed, while serving
+	ExitUserLookup    = 32  // -u: the user database could not be read
+	ExitNoUser        = 33  // -u: there is no such user
+	ExitSetUser       = 34  // -u: becoming that user failed
+	ExitSocket        = 111 // no socket to listen on
 )
 
 // ExitError is an error that decides the exit code of the process.

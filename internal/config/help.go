@@ -31,6 +31,8 @@ Signals:
 Exit codes:
  0           stopped as asked, or -v, or -h
  5           an option or a variable makes no sense
+ 10          -b: the directory cannot be used, is in use already, or is damaged
+ 11          -b: writing or syncing has failed; what was acknowledged is kept
  32, 33, 34  -u: users cannot be looked up; no such user; cannot become it
  111         cannot listen on the address
  1           any other failure
@@ -39,6 +41,7 @@ Examples:
  spoked                            serve every address of this host, port 11300
  spoked -l 127.0.0.1 -p 11301 -V   serve this host only, and say more
  spoked -l unix:/run/spoked.sock   serve a unix socket
+ spoked -b /var/lib/spoked -f 0    keep jobs on disk, synced before each reply
  spoked -u nobody -z 1048576       not as root, and with jobs of up to 1 MiB
  SPOKED_LOOPS=4 spoked             set an option by its variable
 `

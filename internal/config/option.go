@@ -35,7 +35,7 @@ type Option struct {
 const (
 	groupListening = "Listening"
 	groupJobs      = "Jobs"
-	groupJournal   = "Journal (not in this version, which refuses -b)"
+	groupJournal   = "Journal"
 	groupServing   = "Serving"
 	groupMessages  = "Messages"
 	groupOld       = "For old command lines"

@@ -41,6 +41,13 @@ func Run(cfg config.Config, stderr io.Writer) error {
 		}
 	}
 	opts := serverOptions(cfg, log)
+	if cfg.Journal != "" {
+		j, err := openJournal(cfg, log, stderr)
+		if err != nil {
+			return &config.ExitError{Code: config.ExitJournal, Err: err}
+		}
+		opts.Journal = j
+	}
 	address := addressOf(l)
 	opts.Ready = func() {
 		log.Info("listening",
@@ -55,11 +62,18 @@ func Run(cfg config.Config, stderr io.Writer) error {
 	stop := handleSignals(s, log)
 	defer stop()
 
-	if err := s.Serve(l); !errors.Is(err, server.ErrServerClosed) {
-		return err
+	if err = s.Serve(l); errors.Is(err, server.ErrServerClosed) {
+		err = nil
 	}
-	log.Info("stopped")
-	return nil
+	if j := opts.Journal; j != nil {
+		if err = errors.Join(err, j.Stop()); err != nil {
+			return &config.ExitError{Code: config.ExitJournalFailed, Err: err}
+		}
+	}
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
 }
 
 func serverOptions(cfg config.Config, log *zap.Logger) server.Options {

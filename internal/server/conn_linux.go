@@ -23,6 +23,7 @@ type conn struct {
 	out  []byte // taken from the session; what follows sent is still to be sent
 	sent int
 
+	needs uint64 // batch of the journal that must be settled before out is sent
 	readable bool // reading may bring something
 	urgent   bool // there has been urgent data, at which reads stop short
 	hungUp   bool // the peer has closed its side; there may be unread input
@@ -33,6 +34,7 @@ type conn struct {
 	dead     bool // closed, or about to be
 	queued   bool // in loop.active
 	dirty    bool // in loop.dirty
+	held     bool // in loop.held
 	inTurns  bool // see pace
 	pace     pace
 }
@@ -173,6 +175,7 @@ func (l *loop) collect(c *conn) {
 	if !c.session.HasOutput() {
 		return
 	}
+	c.needs = c.session.Needs()
 	if out := c.session.TakeOutput(); c.out == nil {
 		c.out = out
 	} else {
@@ -185,6 +188,10 @@ func (l *loop) collect(c *conn) {
 // flush writes what it can of c's output. What is left is written when an
 // edge tells that there is room; nothing is read or executed before.
 func (l *loop) flush(c *conn) {
+	if len(c.out) > 0 && !l.server.maySend(c.needs) {
+		l.hold(c)
+		return
+	}
 	for c.sent < len(c.out) {
 		n, errno := rawWrite(c.fd, c.out[c.sent:])
 		if errno == unix.EAGAIN {

@@ -33,6 +33,7 @@ type goroutines struct {
 	timer    *time.Timer
 	armed    int64 // instant at which timer fires; 0: it does not
 	quitting bool
+	progress *sync.Cond // the journal has settled more, or failed
 }
 
 const (
@@ -52,6 +53,7 @@ type stream struct {
 	rest       []byte        // read and not yet dealt with
 	room       chan struct{} // told when there is less of it
 	out        []byte        // to be written
+	needs      uint64        // batch of the journal that must be settled before
 	flushing   bool          // a goroutine is writing
 	eof        bool
 	last       bool // to be closed when out has been written
@@ -59,7 +61,7 @@ type stream struct {
 }
 
 func newGoroutines(s *Server, l net.Listener) transport {
-	g := &goroutines{server: s, listener: l, conns: map[*stream]bool{}}
+	g := &goroutines{server: s, listener: l, conns: map[*stream]bool{}, progress: sync.NewCond(&s.mu)}
 	g.timer = time.AfterFunc(time.Hour, g.tick)
 	return g
 }
@@ -99,6 +101,7 @@ func (g *goroutines) stop(abruptly bool) {
 		}
 		c.advance(now)
 	}
+	g.progress.Broadcast() // to those that wait for the journal and are closed
 	g.settle(now)
 	g.launch(nil)
 }
@@ -118,6 +121,8 @@ func (g *goroutines) start(conn net.Conn) {
 	g.group.Go(c.read)
 }
 
+func (g *goroutines) settled() { g.progress.Broadcast() }
+
 // tick lets time pass in the engine.
 func (g *goroutines) tick() {
 	s := g.server
@@ -134,6 +139,7 @@ func (g *goroutines) settle(now int64) {
 	service := g.server.service
 	more := service.Advance(now, dueLimit)
 	service.TakeWoken(func(w *session.Session) { w.Owner.(*stream).advance(now) })
+	g.server.commit()
 	at, ok := service.Next()
 	if more {
 		at = now
@@ -237,6 +243,7 @@ func (c *stream) advance(now int64) {
 		}
 		c.tellRoom()
 	}
+	c.needs = c.session.Needs()
 	if out := c.session.TakeOutput(); c.out == nil {
 		c.out = out
 	} else if out != nil {
@@ -262,6 +269,9 @@ func (c *stream) flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for mine := true; mine; mine = g.launch(c) {
+		for !s.maySend(c.needs) && !c.closed {
+			g.progress.Wait()
+		}
 		out := c.out
 		c.out = nil
 		s.mu.Unlock()

@@ -49,6 +49,8 @@ type loop struct {
 	dirty  []*conn  // have output to write at the end of the turn
 	dead   []*conn  // to be closed in the next turn
 	sent   [][]byte // buffers to be given back
+	held   []*conn  // have output that waits for the journal
+	seen   uint64   // what was settled when they were last looked at
 
 	open       int   // connections
 	generation int32 // of the newest connection
@@ -133,6 +135,12 @@ func (t *loops) stop(abruptly bool) {
 		} else {
 			l.signal.CompareAndSwap(running, stopping)
 		}
+		l.ring()
+	}
+}
+
+func (t *loops) settled() {
+	for _, l := range t.loop {
 		l.ring()
 	}
 }
@@ -363,6 +371,7 @@ func (l *loop) execute() {
 	}
 	clear(l.mail)
 	l.mail = l.mail[:0]
+	s.commit()
 	next, ok := s.service.Next()
 	s.mu.Unlock()
 
@@ -376,8 +385,10 @@ func (l *loop) execute() {
 	}
 }
 
-// write sends the output that this turn has brought.
+// write sends the output that this turn has brought, or that the journal has
+// settled.
 func (l *loop) write() {
+	l.release()
 	for _, c := range l.dirty {
 		c.dirty = false
 		if !c.dead {
@@ -386,6 +397,32 @@ func (l *loop) write() {
 	}
 	clear(l.dirty)
 	l.dirty = l.dirty[:0]
+}
+
+// hold keeps c's output until the journal has settled what it depends on.
+func (l *loop) hold(c *conn) {
+	if !c.held {
+		c.held = true
+		l.held = append(l.held, c)
+	}
+}
+
+// release has output written that need not be held any more.
+func (l *loop) release() {
+	if len(l.held) == 0 {
+		return
+	}
+	settled := l.server.opts.Journal.Settled()
+	if settled == l.seen {
+		return
+	}
+	l.seen = settled
+	for _, c := range l.held {
+		c.held = false
+		l.markDirty(c) // it may have to be held again
+	}
+	clear(l.held)
+	l.held = l.held[:0]
 }
 
 // A spinner decides whether a loop that has nothing to do polls for a moment

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
+	"spoked/internal/journal"
 	"spoked/internal/session"
 )
 
@@ -32,6 +34,10 @@ type Options struct {
 	Transport Transport
 	Loops     int // event loops; 0 is 1
 	Log       *zap.Logger
+
+	// Journal, unless nil, has the jobs to begin with, and keeps what becomes
+	// of them. The caller opens it and stops it when Serve has returned.
+	Journal *journal.Journal
 
 	// Ready, unless nil, is called by Serve when clients are going to be
 	// served.
@@ -62,6 +68,9 @@ type Server struct {
 	service *session.Service
 	serving transport
 	closed  bool
+	failure error // of the journal
+
+	failed atomic.Bool // no more replies may leave
 }
 
 // transport is what Serve starts.
@@ -71,15 +80,21 @@ type transport interface {
 	// stop ends accepting and reading. Connections are closed when their
 	// output has been sent, or, abruptly, now. It may be called again.
 	stop(abruptly bool)
+	// settled tells that replies may leave that have waited for the journal.
+	// The server's mutex is held.
+	settled()
 }
 
-// New returns a server with an empty queue.
+// New returns a server.
 func New(opts Options) *Server {
 	if opts.Log == nil {
 		opts.Log = zap.NewNop()
 	}
 	opts.Loops = max(1, opts.Loops)
 	s := &Server{opts: opts, log: opts.Log, clock: newClock()}
+	if opts.Journal != nil {
+		opts.Session.Engine, opts.Session.Journal = opts.Journal.Engine(), opts.Journal
+	}
 	s.service = session.NewService(s.clock.now(), opts.Session)
 	return s
 }
@@ -100,13 +115,46 @@ func (s *Server) Serve(l net.Listener) error {
 	if err != nil {
 		return err
 	}
+	if j := s.opts.Journal; j != nil {
+		if err := j.Start(&s.mu, t.settled, s.fail); err != nil {
+			return err
+		}
+	}
 	if s.opts.Ready != nil {
 		s.opts.Ready()
 	}
 	if err := t.serve(); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failure != nil {
+		return s.failure
+	}
 	return ErrServerClosed
+}
+
+// commit ends a turn for the journal. The mutex is held.
+func (s *Server) commit() {
+	if j := s.opts.Journal; j != nil {
+		j.Commit()
+	}
+}
+
+// maySend reports whether replies may leave that depend on that batch of the
+// journal.
+func (s *Server) maySend(batch uint64) bool {
+	if batch == 0 {
+		return true
+	}
+	return batch <= s.opts.Journal.Settled() && !s.failed.Load()
+}
+
+// fail ends everything because of the journal's error. The mutex is held.
+func (s *Server) fail(err error) {
+	s.failure = err
+	s.failed.Store(true)
+	go s.Close()
 }
 
 func (s *Server) newTransport(l net.Listener) (transport, error) {

@@ -36,6 +36,22 @@ var verbs = [proto.NumOps]func(s *Session, now int64, cmd *proto.Command){
 	proto.OpQuit:               quit,
 }
 
+// tellsAll says of which commands the reply can depend on anything that has
+// been recorded: they change jobs, or count them. Those that give a job, see
+// to that themselves, and the others say nothing about jobs.
+var tellsAll = [proto.NumOps]bool{
+	proto.OpDelete:    true,
+	proto.OpRelease:   true,
+	proto.OpBury:      true,
+	proto.OpKick:      true,
+	proto.OpKickJob:   true,
+	proto.OpStats:     true,
+	proto.OpStatsJob:  true,
+	proto.OpStatsTube: true,
+	proto.OpListTubes: true,
+	proto.OpPauseTube: true,
+}
+
 // done replies with text, or as err says.
 func (s *Session) done(err error, text string) {
 	switch err {
@@ -51,9 +67,11 @@ func (s *Session) done(err error, text string) {
 // found replies to a peek.
 func (s *Session) found(j queue.Job, err error) {
 	if err != nil {
+		s.need() // it may have gone a moment ago
 		s.reply(proto.NotFound)
 		return
 	}
+	s.needJob(j.ID)
 	s.out = proto.AppendFound(s.out, j.ID, j.Body)
 }
 
@@ -61,6 +79,7 @@ func (s *Session) found(j queue.Job, err error) {
 func (s *Session) answer(o queue.Outcome, j queue.Job) {
 	switch o {
 	case queue.Given:
+		s.needJob(j.ID)
 		s.out = proto.AppendReserved(s.out, j.ID, j.Body)
 	case queue.DeadlineSoon:
 		s.reply(proto.DeadlineSoon)
@@ -90,9 +109,11 @@ func (s *Session) reserve(now int64, timeout time.Duration) {
 func reserveJob(s *Session, now int64, cmd *proto.Command) {
 	j, err := s.service.engine.ReserveJob(now, s.client, cmd.ID)
 	if err != nil {
+		s.need()
 		s.reply(proto.NotFound)
 		return
 	}
+	s.needJob(j.ID)
 	s.out = proto.AppendReserved(s.out, j.ID, j.Body)
 }
 

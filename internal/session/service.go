@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"spoked/persist"
 	"spoked/proto"
 	"spoked/queue"
 )
@@ -30,10 +31,26 @@ type Options struct {
 	Compat112  bool   // where beanstalkd 1.12 and 1.13 differ, do as 1.12
 	Host       Host
 
+	// Engine is what the sessions share; if it is nil, a new one. Journal,
+	// unless nil, is where its effects are recorded.
+	Engine  *queue.Engine
+	Journal Journal
+
 	// Trace, unless nil, is told of each command executed or refused and its
 	// reply. The command is "" for a reply that ends a wait, and the reply is
 	// empty where a wait begins. Both are borrowed.
 	Trace func(s *Session, command string, reply []byte)
+}
+
+// Journal is what sessions need to know of a journal. It counts batches of
+// what is recorded, and later these are settled: only then may a reply leave
+// that depends on them.
+type Journal interface {
+	// Newest returns the number of the newest batch that has anything in it.
+	Newest() uint64
+	// Pending reports whether anything about a job is not settled.
+	Pending(id uint64) bool
+	Stats() persist.Stats
 }
 
 // Host is what the reply to stats says of the process and its machine.
@@ -57,10 +74,12 @@ const (
 	keepSpares = 4 << 20 // bytes of buffers that wait to be used again
 )
 
-// NewService returns a service with an empty engine that begins at the
-// instant now.
+// NewService returns a service that begins at the instant now.
 func NewService(now int64, opts Options) *Service {
-	v := &Service{opts: opts, engine: queue.New(now), started: now}
+	v := &Service{opts: opts, engine: opts.Engine, started: now}
+	if v.engine == nil {
+		v.engine = queue.New(now)
+	}
 	v.deliver = v.wake
 	return v
 }

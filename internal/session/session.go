@@ -22,6 +22,7 @@ type Session struct {
 	client  *queue.Client
 	decoder proto.Decoder
 	out     []byte // replies not yet taken; nil if none
+	needs   uint64 // batch of the journal that they depend on, or those before
 
 	draft  queue.Draft // of the put whose body is arriving
 	filled uint32      // bytes of its body that have arrived
@@ -80,6 +81,24 @@ func (s *Session) Quit() bool { return s.quit }
 // HasOutput reports whether there are replies to be taken.
 func (s *Session) HasOutput() bool { return len(s.out) > 0 }
 
+// Needs returns the number of the newest batch of the journal that any reply
+// depends on that has been taken, or can be.
+func (s *Session) Needs() uint64 { return s.needs }
+
+// need has the replies wait for all that has been recorded.
+func (s *Session) need() {
+	if j := s.service.opts.Journal; j != nil {
+		s.needs = j.Newest()
+	}
+}
+
+// needJob has the replies wait for what has been recorded of a job.
+func (s *Session) needJob(id uint64) {
+	if j := s.service.opts.Journal; j != nil && j.Pending(id) {
+		s.needs = j.Newest()
+	}
+}
+
 // TakeOutput returns the replies that are to be sent, which become the
 // caller's, to be given back to Service.Recycle. It returns nil if there are
 // none.
@@ -116,6 +135,9 @@ func (s *Session) Feed(now int64, in []byte, limit int) (n, commands int) {
 				continue
 			}
 			verbs[cmd.Op](s, now, cmd)
+			if tellsAll[cmd.Op] {
+				s.need()
+			}
 		default:
 			s.react(now, event, cmd)
 		}
@@ -203,10 +225,16 @@ func (s *Session) endPut(now int64, data []byte) {
 	}
 	s.fill(data)
 	id, err := s.service.engine.Insert(now, &s.draft)
-	if err != nil {
+	switch err {
+	case nil:
+	case queue.ErrDraining:
 		s.reply(proto.Draining)
 		return
+	default:
+		s.reply(proto.OutOfMemory)
+		return
 	}
+	s.need()
 	// A client that waited for the job has it by now: beanstalkd 1.13 answers
 	// INSERTED after that too.
 	s.out = proto.AppendInserted(s.out, id)

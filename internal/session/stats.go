@@ -4,6 +4,7 @@ import (
 	"iter"
 	"time"
 
+	"spoked/persist"
 	"spoked/proto"
 	"spoked/queue"
 )
@@ -80,10 +81,14 @@ func stats(s *Session, now int64, _ *proto.Command) {
 	y.Micros("rusage-utime", user.Microseconds())
 	y.Micros("rusage-stime", system.Microseconds())
 	y.Uint("uptime", uint64((now-v.started)/int64(time.Second)))
-	y.Int("binlog-oldest-index", 0)
-	y.Int("binlog-current-index", 0)
-	y.Int("binlog-records-migrated", 0)
-	y.Int("binlog-records-written", 0)
+	var kept persist.Stats
+	if j := v.opts.Journal; j != nil {
+		kept = j.Stats()
+	}
+	y.Uint("binlog-oldest-index", kept.Oldest)
+	y.Uint("binlog-current-index", kept.Head)
+	y.Uint("binlog-records-migrated", kept.Copied)
+	y.Uint("binlog-records-written", kept.Written)
 	y.Int("binlog-max-size", host.BinlogMaxSize)
 	if v.engine.Draining() {
 		y.Bare("draining", "true")
@@ -132,7 +137,7 @@ func statsJob(s *Session, now int64, cmd *proto.Command) {
 	y.Int("delay", int64(st.Delay/time.Second))
 	y.Int("ttr", int64(st.TTR/time.Second))
 	y.Int("time-left", secondsLeft(st.TimeLeft))
-	y.Int("file", 0)
+	y.Uint("file", uint64(st.Segment))
 	y.Uint("reserves", uint64(st.Reserves))
 	y.Uint("timeouts", uint64(st.Timeouts))
 	y.Uint("releases", uint64(st.Releases))

@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"spoked/internal/config"
+	"spoked/internal/journal"
+)
+
+// openJournal opens the journal that cfg asks for, and restores what is in it.
+func openJournal(cfg config.Config, log *zap.Logger, stderr io.Writer) (*journal.Journal, error) {
+	p := progress{log: log, begin: time.Now()}
+	if f, ok := stderr.(*os.File); ok && isTerminal(f) {
+		p.terminal = f
+	}
+	j, err := journal.Open(journal.Options{
+		Dir:         cfg.Journal,
+		SegmentSize: cfg.JournalSegmentSize,
+		Interval:    cfg.FsyncInterval,
+		Never:       cfg.NoFsync,
+		Log:         log,
+		Progress:    p.show,
+	}, time.Now().UnixNano())
+	p.clear()
+	return j, err
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// progress tells how far a restart is when it takes longer than a second: a
+// bar on a terminal, and else a line of the log every second.
+type progress struct {
+	log         *zap.Logger
+	terminal    *os.File // or nil
+	begin, told time.Time
+	shown       bool
+}
+
+const (
+	patience = time.Second
+	redraw   = 100 * time.Millisecond
+	barWidth = 40
+)
+
+func (p *progress) show(done, total int64) {
+	now := time.Now()
+	interval := patience
+	if p.terminal != nil {
+		interval = redraw
+	}
+	if now.Sub(p.begin) < patience || now.Sub(p.told) < interval || total == 0 {
+		return
+	}
+	p.told = now
+	if p.terminal == nil {
+		p.log.Info("reading the journal", zap.Int64("percent", 100*done/total), zap.Int64("bytes", total))
+		return
+	}
+	p.shown = true
+	full := int(barWidth * done / total)
+	fmt.Fprintf(p.terminal, "\rreading the journal [%s%s] %3d %%",
+		strings.Repeat("#", full), strings.Repeat(".", barWidth-full), 100*done/total)
+}
+
+// clear removes the bar.
+func (p *progress) clear() {
+	if p.shown {
+		fmt.Fprintf(p.terminal, "\r%*s\r", barWidth+30, "")
+	}
+}

@@ -1,0 +1,378 @@
+// Package journal runs a persist.Journal beside a server: it opens a directory,
+// taking over what beanstalkd has left in it, writes what the server's turns
+// record, syncs it from a thread of its own, and does the chores.
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"spoked/persist"
+	"spoked/queue"
+)
+
+// Options say how a journal is kept.
+type Options struct {
+	Dir         string
+	SegmentSize int64         // bytes
+	Interval    time.Duration // at most so much of what was acknowledged is not durable; 0: nothing
+	Never       bool          // never sync
+	Log         *zap.Logger
+	Progress    func(done, total int64) // told how many bytes of the journal have been read
+}
+
+func (o *Options) sync() persist.Sync {
+	switch {
+	case o.Never:
+		return persist.SyncNever
+	case o.Interval == 0:
+		return persist.SyncAlways
+	}
+	return persist.SyncLater
+}
+
+// A Journal is the journal of a running server. All of its methods but Settled
+// need the server's mutex to be held, unless they say otherwise.
+type Journal struct {
+	opts  Options
+	log   *zap.Logger
+	lock  *lock
+	keep  *persist.Journal
+	queue *queue.Engine
+	mode  persist.Sync
+
+	settled atomic.Uint64 // batches; replies that depend on later ones wait
+
+	// Set by Start:
+	mu     sync.Locker // the server's
+	notify func()
+	fail   func(error)
+
+	failed  bool
+	ended   bool // no batch will follow
+	bell    bell // for the syncer
+	syncing bool // the syncer has something to do, or is about to look
+	chores  chan *persist.Chore
+	group   sync.WaitGroup
+	tick    *time.Timer // cleaning while nothing else happens
+	ticking bool
+
+	// SyncLater:
+	written uint64    // newest batch written
+	since   time.Time // when the first write that no pass covers was made; zero if there is none
+	passing time.Time // the same of those that the pass under way covers
+}
+
+// Names in the directory.
+const (
+	segmentsDir = "journal"
+	lockName    = "lock"
+)
+
+// tickTime is how often cleaning goes on while nothing else happens.
+const tickTime = 10 * time.Millisecond
+
+// retryTime is how long a full disk is left alone.
+const retryTime = time.Second
+
+// Engine returns the engine that the journal is of.
+func (j *Journal) Engine() *queue.Engine { return j.queue }
+
+// Start begins the journal's work for a server whose mutex is mu. The function
+// notify is called when Settled has grown by itself, and fail, once, when
+// something could not be written, which ends all: no reply that depends on it
+// may leave. Both are called with mu held.
+func (j *Journal) Start(mu sync.Locker, notify func(), fail func(error)) error {
+	j.mu, j.notify, j.fail = mu, notify, fail
+	j.chores = make(chan *persist.Chore, 1)
+	j.group.Go(j.work)
+	j.tick = time.AfterFunc(time.Hour, j.tock)
+	j.tick.Stop()
+	if j.mode == persist.SyncNever {
+		return nil
+	}
+	var err error
+	if j.bell, err = newBell(); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if j.mode == persist.SyncAlways {
+		j.group.Go(j.syncAlways)
+	} else {
+		j.group.Go(j.syncLater)
+	}
+	return nil
+}
+
+// Newest returns the number of the batch up to which everything must be
+// settled for what the engine is now to be known to clients.
+func (j *Journal) Newest() uint64 { return j.keep.Newest() }
+
+// Pending reports whether something about a job is not settled.
+func (j *Journal) Pending(id uint64) bool { return j.keep.Pending(id) }
+
+// Settled returns the number of the newest batch that is settled. It needs no
+// mutex.
+func (j *Journal) Settled() uint64 { return j.settled.Load() }
+
+// Stats returns the journal's figures.
+func (j *Journal) Stats() persist.Stats { return j.keep.Stats() }
+
+// Commit ends a turn: what it has recorded is written, or given to the syncer.
+// It must be called before replies leave.
+func (j *Journal) Commit() {
+	if j.failed || j.ended {
+		return
+	}
+	if j.mode == persist.SyncAlways {
+		if j.keep.Dirty() && !j.syncing {
+			j.syncing = true
+			j.bell.ring()
+		}
+	} else if b := j.keep.Cut(); b != nil {
+		if err := b.Write(); err != nil {
+			j.giveUp(err)
+			return
+		}
+		j.keep.Settle(b)
+		j.wrote(b)
+	}
+	j.lookAround()
+}
+
+// lookAround starts what is to be done besides.
+func (j *Journal) lookAround() {
+	if c := j.keep.Chore(); c != nil {
+		j.chores <- c // there is never more than one
+	}
+	if !j.ticking && j.keep.CleaningDue() {
+		j.ticking = true
+		j.tick.Reset(tickTime)
+	}
+}
+
+// tock cleans on.
+func (j *Journal) tock() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.ticking = false
+	if j.mode == persist.SyncAlways && !j.syncing && !j.failed && !j.ended && j.keep.CleaningDue() {
+		j.syncing = true
+		j.bell.ring()
+	}
+	j.Commit()
+}
+
+// giveUp ends all because of err.
+func (j *Journal) giveUp(err error) {
+	if !j.failed {
+		j.failed = true
+		j.fail(fmt.Errorf("journal: %w", err))
+	}
+}
+
+// work does the chores.
+func (j *Journal) work() {
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	for {
+		var c *persist.Chore
+		select {
+		case c = <-j.chores:
+			if c == nil {
+				return
+			}
+		case <-retry.C:
+			j.mu.Lock()
+			if !j.failed && !j.ended {
+				j.keep.Retry()
+				j.lookAround()
+			}
+			j.mu.Unlock()
+			continue
+		}
+		err := c.Run()
+		j.mu.Lock()
+		full := j.keep.Full()
+		if fatal := j.keep.Done(c, err); fatal != nil {
+			j.giveUp(fatal)
+		}
+		switch {
+		case !full && j.keep.Full():
+			j.log.Warn("the disk is full: puts are refused when the room that is left is used up", zap.Error(err))
+		case full && !j.keep.Full():
+			j.log.Info("the disk has room again")
+		}
+		if j.keep.Full() {
+			retry.Reset(retryTime)
+		}
+		if !j.failed && !j.ended {
+			j.lookAround()
+		}
+		j.mu.Unlock()
+	}
+}
+
+// syncAlways writes and syncs all that has been recorded, again and again:
+// what comes while it does is one batch.
+func (j *Journal) syncAlways() {
+	defer j.bell.close()
+	for j.bell.wait() {
+		j.mu.Lock()
+		for b := j.cut(); b != nil; b = j.cut() {
+			j.mu.Unlock()
+			err := b.WriteSync()
+			j.mu.Lock()
+			if err != nil {
+				j.giveUp(err)
+				break
+			}
+			j.keep.Settle(b)
+			j.settled.Store(b.Number)
+			j.notify()
+		}
+		j.syncing = false
+		if !j.failed && !j.ended {
+			j.lookAround()
+		}
+		j.mu.Unlock()
+	}
+}
+
+func (j *Journal) cut() *persist.Batch {
+	if j.failed {
+		return nil
+	}
+	return j.keep.Cut()
+}
+
+// wrote takes note that b has been written. It counts as settled, unless
+// something that was written before has not been synced for longer than it
+// may: then the disk is too slow, and clients have to wait for it.
+func (j *Journal) wrote(b *persist.Batch) {
+	j.written = b.Number
+	if j.mode == persist.SyncNever {
+		j.settled.Store(b.Number)
+		return
+	}
+	now := time.Now()
+	if j.since.IsZero() {
+		j.since = now
+	}
+	if !j.overdue(now) {
+		j.settled.Store(b.Number)
+	}
+	if !j.syncing {
+		j.syncing = true
+		j.bell.ring()
+	}
+}
+
+func (j *Journal) overdue(now time.Time) bool {
+	oldest := j.passing
+	if oldest.IsZero() {
+		oldest = j.since
+	}
+	return !oldest.IsZero() && now.Sub(oldest) > j.opts.Interval
+}
+
+// syncLater syncs what has been written half of the interval after the first
+// write, so that the other half is left for the disk to do it.
+func (j *Journal) syncLater() {
+	defer j.bell.close()
+	for j.bell.wait() {
+		j.bell.sleep(j.opts.Interval / 2)
+		j.mu.Lock()
+		p := j.keep.Unsynced()
+		j.passing, j.since = j.since, time.Time{}
+		j.mu.Unlock()
+		var err error
+		if p != nil {
+			err = p.Sync()
+		}
+		j.mu.Lock()
+		j.passed(p, err)
+		j.mu.Unlock()
+	}
+}
+
+// passed takes note of how a pass has ended.
+func (j *Journal) passed(p *persist.Pass, err error) {
+	if err != nil {
+		j.giveUp(err)
+		return
+	}
+	if p != nil {
+		j.keep.Synced(p.Position)
+	}
+	j.passing = time.Time{}
+	j.syncing = false
+	if !j.failed && j.settled.Load() < j.written && !j.overdue(time.Now()) {
+		j.settled.Store(j.written)
+		j.notify()
+	}
+	if j.failed || j.ended {
+		return
+	}
+	if !j.since.IsZero() {
+		j.syncing = true
+		j.bell.ring()
+	}
+	j.lookAround()
+}
+
+// Stop ends the journal when the server has ended, and makes durable what
+// there is. It needs no mutex to be held, and takes it itself.
+func (j *Journal) Stop() error {
+	j.mu.Lock()
+	j.ended = true
+	j.tick.Stop()
+	j.mu.Unlock()
+	close(j.chores)
+	if j.mode != persist.SyncNever {
+		j.bell.end()
+	}
+	j.group.Wait()
+	return j.close()
+}
+
+// close writes the last batch and lets go of the directory.
+func (j *Journal) close() error {
+	defer j.lock.release()
+	if j.failed {
+		j.keep.Abandon()
+		return nil // Start's fail was told
+	}
+	j.keep.Finish()
+	if b := j.keep.Cut(); b != nil {
+		write := b.WriteSync
+		if j.mode == persist.SyncNever {
+			write = b.Write
+		}
+		if err := write(); err != nil {
+			j.keep.Abandon()
+			return fmt.Errorf("journal: %w", err)
+		}
+		j.keep.Settle(b)
+	}
+	if p := j.keep.Unsynced(); p != nil && j.mode != persist.SyncNever {
+		if err := p.Sync(); err != nil {
+			j.keep.Abandon()
+			return fmt.Errorf("journal: %w", err)
+		}
+	}
+	if err := j.keep.Close(); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return nil
+}
+
+// ErrInUse is the error of a directory that another server uses.
+var ErrInUse = errors.New("another server uses it")
+
+func (j *Journal) path(name string) string { return filepath.Join(j.opts.Dir, name) }

@@ -73,25 +73,25 @@ func Options() []Option {
 		{
 			Short: "-b", Long: "--journal", Env: "SPOKED_JOURNAL", Value: "DIR",
 			Group: groupJournal,
-			Help:  "keep jobs in this directory",
+			Help:  "keep jobs in this directory, which must exist;\nwithout it they are gone when spoked stops",
 			set:   setText("directory", func(c *Config) *string { return &c.Journal }),
 		},
 		{
 			Short: "-f", Long: "--fsync-interval", Env: "SPOKED_FSYNC_INTERVAL", Value: "MS", Default: "50",
 			Group: groupJournal,
-			Help:  "fsync at most once in so many milliseconds;\n0 makes every reply wait for its fsync",
+			Help:  "a power cut takes at most so many milliseconds of\nwork that was acknowledged; 0: none, replies wait\nuntil what they report is synced",
 			set:   setFsyncInterval,
 		},
 		{
 			Short: "-F", Long: "--no-fsync", Env: "SPOKED_NO_FSYNC",
 			Group: groupJournal,
-			Help:  "never fsync; the system decides when to write",
+			Help:  "never sync: a crash of spoked loses nothing, a\npower cut anything",
 			set:   setNoFsync,
 		},
 		{
 			Short: "-s", Long: "--journal-segment-size", Env: "SPOKED_JOURNAL_SEGMENT_SIZE", Value: "BYTES", Default: "10485760",
 			Group: groupJournal,
-			Help:  "size of one journal file",
+			Help:  "size of one journal file; on the disk there are at\nmost two besides twice the jobs",
 			set:   setJournalSegmentSize,
 		},
 		{

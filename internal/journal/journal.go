@@ -64,9 +64,10 @@ type Journal struct {
 	ticking bool
 
 	// SyncLater:
-	written uint64    // newest batch written
-	since   time.Time // when the first write that no pass covers was made; zero if there is none
-	passing time.Time // the same of those that the pass under way covers
+	written uint64        // newest batch written
+	since   time.Time     // when the first write that no pass covers was made; zero if there is none
+	passing time.Time     // the same of those that the pass under way covers
+	lasts   time.Duration // a pass, judged by those before
 }
 
 // Names in the directory.
@@ -281,20 +282,23 @@ func (j *Journal) overdue(now time.Time) bool {
 	return !oldest.IsZero() && now.Sub(oldest) > j.opts.Interval
 }
 
-// syncLater syncs what has been written half of the interval after the first
-// write, so that the other half is left for the disk to do it.
+// syncLater syncs what has been written before the interval since the first
+// write ends, by as much as that is likely to take, and half as much again.
 func (j *Journal) syncLater() {
 	defer j.bell.close()
+	interval := j.opts.Interval
 	for j.bell.wait() {
-		j.bell.sleep(j.opts.Interval / 2)
+		j.bell.sleep(max(interval/4, interval-interval/10-j.lasts*3/2))
 		j.mu.Lock()
 		p := j.keep.Unsynced()
 		j.passing, j.since = j.since, time.Time{}
 		j.mu.Unlock()
+		begin := time.Now()
 		var err error
 		if p != nil {
 			err = p.Sync()
 		}
+		j.lasts = max(time.Since(begin), j.lasts*15/16)
 		j.mu.Lock()
 		j.passed(p, err)
 		j.mu.Unlock()

@@ -16,8 +16,9 @@ import (
 // madeOnce are the tables that are not written down but computed, from
 // constants.
 var madeOnce = []string{
-	"proto.isNameByte",  // a set, from the bytes in it
-	"proto.rowsByFirst", // the grammar again, by first byte
+	"persist.castagnoli", // a table of checksums
+	"proto.isNameByte",   // a set, from the bytes in it
+	"proto.rowsByFirst",  // the grammar again, by first byte
 }
 
 // makers are functions whose result may be kept in a package-level variable.

@@ -73,25 +73,25 @@ func Options() []Option {
 		{
 			Short: "-b", Long: "--journal", Env: "SPOKED_JOURNAL", Value: "DIR",
 			Group: groupJournal,
-			Help:  "keep jobs in this directory, which must exist;\nwithout it they are gone when spoked stops",
+			Help:  "keep jobs in this directory, which must\nexist; else they are gone when spoked stops",
 			set:   setText("directory", func(c *Config) *string { return &c.Journal }),
 		},
 		{
 			Short: "-f", Long: "--fsync-interval", Env: "SPOKED_FSYNC_INTERVAL", Value: "MS", Default: "50",
 			Group: groupJournal,
-			Help:  "a power cut takes at most so many milliseconds of\nwork that was acknowledged; 0: none, replies wait\nuntil what they report is synced",
+			Help:  "a power cut takes at most so many\nmilliseconds of acknowledged work; with 0,\nreplies wait until that is synced",
 			set:   setFsyncInterval,
 		},
 		{
 			Short: "-F", Long: "--no-fsync", Env: "SPOKED_NO_FSYNC",
 			Group: groupJournal,
-			Help:  "never sync: a crash of spoked loses nothing, a\npower cut anything",
+			Help:  "never sync: a crash of spoked loses nothing,\na power cut anything",
 			set:   setNoFsync,
 		},
 		{
 			Short: "-s", Long: "--journal-segment-size", Env: "SPOKED_JOURNAL_SEGMENT_SIZE", Value: "BYTES", Default: "10485760",
 			Group: groupJournal,
-			Help:  "size of one journal file; on the disk there are at\nmost two besides twice the jobs",
+			Help:  "size of one journal file; on disk is twice\nwhat the jobs need, and two files, at most",
 			set:   setJournalSegmentSize,
 		},
 		{

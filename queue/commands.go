@@ -324,6 +324,15 @@ func (e *Engine) Pause(now int64, name []byte, delay time.Duration) error {
 		t.pauseTimer = e.hub.Add(now+int64(delay), due{duePause, t.number})
 		return nil
 	}
-	e.offer(now, t)
+	e.resume(now, t)
 	return nil
+}
+
+// resume gives the jobs of t, whose pause has ended.
+func (e *Engine) resume(now int64, t *tube) {
+	e.offer(now, t)
+	if t.restored {
+		t.restored = false
+		e.dropUnused(t)
+	}
 }

@@ -113,3 +113,109 @@ func TestReadyHeapAnywhere(t *testing.T) {
 		}
 	}
 }
+
+// restoreSizes are at the ends of pages, and where the last parent has one
+// child, some, or all.
+var restoreSizes = []int{0, 1, 2, 3, 4, 5, 6, 7, 22, 100, heapPage - 1, heapPage, heapPage + 1, 2*heapPage - 1, 2 * heapPage, 2*heapPage + 1}
+
+// list is add for a heap that is being restored.
+func (h *heapUnderTest) list(id uint64, pri uint32) {
+	slot, _ := h.jobs.New()
+	it := readyItem{id, pri, slot}
+	h.readyHeap.add(h.jobs, it)
+	h.want = append(h.want, it)
+}
+
+func TestReadyHeapIsRestored(t *testing.T) {
+	for _, n := range restoreSizes {
+		for _, pris := range []uint32{1, 3, 1 << 30} {
+			t.Run(fmt.Sprintf("%d of %d priorities", n, pris), func(t *testing.T) {
+				r := rand.New(rand.NewPCG(uint64(n), uint64(pris)))
+				h := newHeapUnderTest()
+				for _, id := range r.Perm(n) {
+					h.list(uint64(id), r.Uint32N(pris))
+				}
+				h.order(h.jobs)
+				h.check(t)
+				h.sort()
+				for i, want := range h.want {
+					if got := h.top(); got != want {
+						t.Fatalf("top %d: got %+v, want %+v", i, got, want)
+					}
+					h.remove(h.jobs, 0)
+				}
+			})
+		}
+	}
+}
+
+// TestReadyHeapTakes grows and shrinks the list that becomes a heap across the
+// ends of its pages, taking out elements from anywhere.
+func TestReadyHeapTakes(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	h := newHeapUnderTest()
+	places := func() {
+		t.Helper()
+		for i, want := range h.want { // the list is kept in the same way
+			if got := *h.at(i); got != want || h.jobs.At(want.slot).place != uint32(i) {
+				t.Fatalf("at %d of %d: got %+v, want %+v", i, len(h.want), got, want)
+			}
+		}
+	}
+	id := uint64(0)
+	for _, size := range []int{1, 0, 5, 100, 3, heapPage + 1, heapPage - 1, heapPage, 2*heapPage + 1, heapPage - 2, 2*heapPage + 1, 2*heapPage - 1, 10, 0, 3 * heapPage} {
+		for h.len() < size {
+			id++
+			h.list(id, r.Uint32N(100))
+		}
+		for h.len() > size {
+			i := r.IntN(h.len())
+			if r.IntN(10) == 0 {
+				i = h.len() - 1
+			}
+			slot := h.at(i).slot
+			h.take(h.jobs, i)
+			h.jobs.Free(slot)
+			last := len(h.want) - 1
+			h.want[i] = h.want[last]
+			h.want = h.want[:last]
+		}
+		if got, want := h.len(), len(h.want); got != want {
+			t.Fatalf("len: got %d, want %d", got, want)
+		}
+		places()
+		if got, want := len(h.more), max(0, size-1)/heapPage; got != want {
+			t.Errorf("%d elements: got %d pages beside the first, want %d", size, got, want)
+		}
+	}
+	h.order(h.jobs)
+	h.check(t)
+	h.sort()
+	if got, want := h.top(), h.want[0]; got != want {
+		t.Errorf("top: got %+v, want %+v", got, want)
+	}
+}
+
+// What is in order already, as the jobs of a journal mostly are, is not
+// touched.
+func TestOrderTouchesNothingInOrder(t *testing.T) {
+	for _, n := range restoreSizes {
+		h := newHeapUnderTest()
+		for id := range uint64(n) {
+			h.list(id, uint32(id/10))
+		}
+		const nowhere = 1 << 31
+		for _, it := range h.want {
+			h.jobs.At(it.slot).place = nowhere
+		}
+		h.order(h.jobs)
+		for i, it := range h.want {
+			if got := *h.at(i); got != it {
+				t.Fatalf("at %d of %d: got %+v, want %+v", i, n, got, it)
+			}
+			if h.jobs.At(it.slot).place != nowhere {
+				t.Fatalf("%d jobs: the one at %d was touched", n, i)
+			}
+		}
+	}
+}

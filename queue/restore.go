@@ -24,7 +24,7 @@ func (e *Engine) Restore(now int64) *Restorer {
 }
 
 // Job makes the job that r describes, or if there is one with its id, makes it
-// so. The body is copied. O(1).
+// so. The body is copied. After an error the engine is of no use. O(1).
 func (s *Restorer) Job(r *Record) error {
 	e := s.engine
 	slot := e.ids.get(r.ID)
@@ -59,35 +59,30 @@ func (e *Engine) tubeOf(name string) *tube {
 	return e.makeTube([]byte(name))
 }
 
-// Change sets what can change of a job, and returns its Segment; false if
-// there is no such job any more. O(1).
-func (s *Restorer) Change(r *Record) (segment uint32, ok bool) {
+// Change sets what can change of a job, and reports whether there is one. O(1).
+func (s *Restorer) Change(r *Record) bool {
 	e := s.engine
 	slot := e.ids.get(r.ID)
 	s.Seen(r.ID)
 	if slot == 0 {
-		return 0, false
+		return false
 	}
 	s.take(slot)
-	j := e.jobs.At(slot)
-	s.put(slot, e.tubes[j.tube], r)
-	return j.segment, true
+	s.put(slot, e.tubes[e.jobs.At(slot).tube], r)
+	return true
 }
 
-// End forgets a job, and returns a description of it as far as Journal.End
-// has it; nil if there is no such job. O(1).
-func (s *Restorer) End(id uint64) *Record {
+// End forgets a job, and reports whether there was one. O(1).
+func (s *Restorer) End(id uint64) bool {
 	e := s.engine
 	slot := e.ids.get(id)
 	s.Seen(id)
 	if slot == 0 {
-		return nil
+		return false
 	}
 	s.take(slot)
-	j := e.jobs.At(slot)
-	r := e.describe(j, Ready, 0)
 	e.free(slot)
-	return r
+	return true
 }
 
 // Pause has a tube paused until an instant; with a length of 0, not paused.

@@ -30,11 +30,7 @@ func (e *Engine) Advance(now int64, limit int) (more bool) {
 		case duePause:
 			t := e.tubes[d.what]
 			t.pause, t.pauseTimer = 0, 0
-			e.offer(now, t)
-			if t.restored {
-				t.restored = false
-				e.dropUnused(t)
-			}
+			e.resume(now, t)
 		case dueDelayed:
 			t := e.tubes[d.what]
 			t.wake = 0

@@ -25,6 +25,7 @@ type Options struct {
 	Never       bool          // never sync
 	Log         *zap.Logger
 	Progress    func(done, total int64) // told how many bytes of the journal have been read
+	FS          persist.FS              // of the segments; nil is the system's
 }
 
 func (o *Options) sync() persist.Sync {

@@ -17,6 +17,9 @@ import (
 // else may use, and restores its jobs into an engine, as of the instant now.
 // If there is none, but beanstalkd has been there, its jobs are taken over.
 func Open(opts Options, now int64) (*Journal, error) {
+	if opts.FS == nil {
+		opts.FS = persist.OS{}
+	}
 	j := &Journal{opts: opts, log: opts.Log, mode: opts.sync()}
 	if err := j.open(now); err != nil {
 		if j.lock != nil {
@@ -39,7 +42,7 @@ func (j *Journal) open(now int64) (err error) {
 	if err := j.takeOver(now); err != nil {
 		return err
 	}
-	fs, dir := persist.OS{}, j.path(segmentsDir)
+	fs, dir := j.opts.FS, j.path(segmentsDir)
 	if err := fs.Mkdir(dir); err != nil {
 		return err
 	}

@@ -52,16 +52,21 @@ func (j *Journal) openSegment() *segment {
 	return nil
 }
 
-// Retry has another segment be tried to be made after that has failed for want
-// of room.
+// Retry has another segment be tried to be made after that has failed. GivenUp
+// reports whether it has.
 func (j *Journal) Retry() { j.giveUp = false }
 
-// Done takes note of how a chore has ended. A disk without room is no error;
-// after any other the journal must not be used any more.
+// GivenUp reports whether nothing more is done about the next segment until
+// Retry.
+func (j *Journal) GivenUp() bool { return j.giveUp }
+
+// Done takes note of how a chore has ended. That the disk has no room, or the
+// process no file descriptor, is no error; after any other the journal must not
+// be used any more.
 func (j *Journal) Done(c *Chore, err error) error {
 	j.busy = false
 	c.done(err)
-	if isFull(err) {
+	if isFull(err) || isShort(err) {
 		return nil
 	}
 	return err
@@ -129,7 +134,7 @@ func (j *Journal) prepare() *Chore {
 func (j *Journal) admit(s *segment, err error) {
 	if err != nil {
 		j.full = isFull(err)
-		j.giveUp = j.full
+		j.giveUp = true
 		return
 	}
 	j.full = false
@@ -139,7 +144,7 @@ func (j *Journal) admit(s *segment, err error) {
 // create makes the file of a segment. It gets its name when it is complete.
 func (j *Journal) create(header []byte, s *segment) (f File, err error) {
 	temporary := j.path(unfinished)
-	if err := j.fs.Remove(temporary); err != nil && !isMissing(err) {
+	if err := j.discard(temporary); err != nil {
 		return nil, err
 	}
 	if f, err = j.fs.Create(temporary); err != nil {
@@ -155,7 +160,7 @@ func (j *Journal) create(header []byte, s *segment) (f File, err error) {
 	return f, nil
 }
 
-// discard removes a file that could not be finished, so that its room is free.
+// discard removes a file that may not be there.
 func (j *Journal) discard(name string) error {
 	if err := j.fs.Remove(name); err != nil && !isMissing(err) {
 		return err
@@ -233,7 +238,7 @@ func (j *Journal) remove(s *segment) *Chore {
 			if s.file != nil {
 				s.file.Close()
 			}
-			return j.fs.Remove(j.path(SegmentName(s.number)))
+			return j.discard(j.path(SegmentName(s.number)))
 		},
 		done: func(err error) {
 			j.freed = j.freed[1:]

@@ -193,7 +193,7 @@ func (j *Journal) open() {
 			nextID: j.engine.NextID(), burials: j.engine.Burials(), first: j.first(),
 			position: h.start, previous: j.previous(), stopped: j.stopped,
 		})
-	} else if j.markDue {
+	} else if j.markDue || j.stopped {
 		j.frame = appendMark(j.frame, mark{
 			nextID: j.engine.NextID(), burials: j.engine.Burials(), first: j.first(), stopped: j.stopped,
 		})

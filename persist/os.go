@@ -99,6 +99,12 @@ func isNoSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
+// isShort reports whether the process or the system has no file descriptor
+// left, which will pass.
+func isShort(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
 // osFile is a file of the system.
 type osFile struct{ *os.File }
 

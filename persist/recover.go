@@ -33,9 +33,9 @@ type Recovery struct {
 	// crashed.
 	Stopped bool
 
+	excerpt  *excerpt // or nil
 	segments []*segment
 	pausedIn map[string]uint64
-	unsynced int      // how many of the last segments may not be synced
 	remove   []string // files that do not count, or not any more
 }
 
@@ -47,8 +47,18 @@ var errMissing = errors.New("the segment is missing")
 // is a *DamageError, unless it can be the end of a log that was not synced when
 // the system crashed: there the log is cut.
 func Recover(files []FileInfo, load Loader, newEngine func() *queue.Engine, now int64) (*Recovery, error) {
+	return recoverTo(&Recovery{}, files, load, newEngine, now)
+}
+
+func recoverTo(r *Recovery, files []FileInfo, load Loader, newEngine func() *queue.Engine, now int64) (*Recovery, error) {
+	if err := r.recover(files, load, newEngine, now); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Recovery) recover(files []FileInfo, load Loader, newEngine func() *queue.Engine, now int64) error {
 	var numbers []uint64
-	r := &Recovery{}
 	for _, f := range files {
 		if n, ok := SegmentNumber(f.Name); ok {
 			numbers = append(numbers, n)
@@ -60,11 +70,8 @@ func Recover(files []FileInfo, load Loader, newEngine func() *queue.Engine, now 
 	for {
 		r.Engine = newEngine()
 		kept, err := r.try(numbers, load, now)
-		if err != nil {
-			return nil, err
-		}
-		if kept == len(numbers) {
-			return r, nil
+		if err != nil || kept == len(numbers) {
+			return err
 		}
 		// What the segments behind the cut say does not count, and that may be
 		// that segments in front of it do not.
@@ -78,18 +85,23 @@ func Recover(files []FileInfo, load Loader, newEngine func() *queue.Engine, now 
 // try restores the segments with these numbers. If it finds that fewer of them
 // count than it thought, it returns how many, and the engine is of no use.
 func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err error) {
-	all := len(numbers)
+	all := numbers
 	p := newReplay(r.Engine.Restore(now))
+	p.excerpt = r.excerpt
 	last, numbers, err := r.findLast(numbers, load)
 	if err != nil {
 		return 0, err
 	}
 	if last == nil { // nothing was ever written
 		p.restorer.Finish()
-		return all, nil
+		return len(all), nil
 	}
-	first, synced := max(last.newest.first, 1), last.synced()
+	synced := last.synced()
 	load.Done(last)
+	first, err := oldest(numbers, load)
+	if err != nil {
+		return 0, err
+	}
 	var stale []string
 	for ; len(numbers) > 0 && numbers[0] < first; numbers = numbers[1:] {
 		stale = append(stale, SegmentName(numbers[0]))
@@ -107,7 +119,9 @@ func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err 
 			return 0, err
 		}
 		if before == nil {
-			p.position = s.first.position
+			if p.position, err = begins(s, all[:len(stale)], load); err != nil {
+				return 0, err
+			}
 		}
 		if s.Frames() == 0 || s.first.position != p.position {
 			at := &DamageError{SegmentName(n), segmentHeader, errBroken}
@@ -132,11 +146,39 @@ func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err 
 	r.Stopped = before.newest.stopped && !before.Torn
 	r.remove = append(r.remove, stale...)
 	r.segments, r.pausedIn = p.segments, p.pausedIn
-	for r.unsynced < len(r.segments) && r.segments[len(r.segments)-1-r.unsynced].end() > synced {
-		r.unsynced++
-	}
 	p.restorer.Finish()
-	return all, nil
+	return len(all), nil
+}
+
+// oldest returns the number of the oldest segment that counts. The newest of
+// those with these numbers that does not begin with a broken frame says it.
+func oldest(numbers []uint64, load Loader) (uint64, error) {
+	for _, n := range slices.Backward(numbers) {
+		s, err := load.Load(n)
+		if err != nil {
+			return 0, err
+		}
+		load.Done(s)
+		if s.Frames() > 0 {
+			return max(s.newest.first, 1), nil
+		}
+	}
+	return 1, nil
+}
+
+// begins returns where in the log s begins, the oldest segment that counts. If
+// its first frame is broken, that is where the one before ends, which is still
+// there if the log need not have been synced so far.
+func begins(s *Segment, before []uint64, load Loader) (position int64, err error) {
+	if s.Frames() > 0 || len(before) == 0 || before[len(before)-1] != s.Number-1 {
+		return s.first.position, nil
+	}
+	b, err := load.Load(s.Number - 1)
+	if err != nil {
+		return 0, err
+	}
+	defer load.Done(b)
+	return b.first.position + b.End, nil
 }
 
 // errBroken is the damage of a frame.
@@ -187,6 +229,7 @@ func (r *Recovery) cut(at *DamageError, position int64, numbers []uint64, load L
 // replay puts the records of segments into an engine, in their order.
 type replay struct {
 	restorer *queue.Restorer
+	excerpt  *excerpt // or nil: bodies whole
 	segments []*segment
 	pausedIn map[string]uint64
 	position int64 // in the log: of the segment that is being replayed, then of the next
@@ -238,11 +281,13 @@ func (p *replay) apply(e *entry, to *segment) error {
 		e.job.Tube = p.tubeName(e.tube)
 		e.job.Segment = uint32(to.number)
 		to.ids.add(e.job.ID)
+		p.excerpt.shorten(&e.job)
 		return p.restorer.Job(&e.job)
 	case kindChange:
 		p.restorer.Change(&e.job)
 	case kindEnd:
 		p.restorer.End(e.job.ID)
+		p.excerpt.forget(e.job.ID)
 	case kindPause:
 		e.pause.Tube = p.tubeName(e.tube)
 		p.restorer.Pause(e.pause)
@@ -280,13 +325,10 @@ func (p *replay) tubeName(name []byte) string {
 func Open(fs FS, opts Options, r *Recovery) (*Journal, error) {
 	opts.SegmentSize = min(max(opts.SegmentSize, MinSegmentSize), MaxSegmentSize)
 	j := newJournal(fs, opts, r)
-	slices.Sort(r.remove)
-	for _, name := range slices.Compact(r.remove) {
-		if err := fs.Remove(j.path(name)); err != nil && !isMissing(err) {
-			return nil, err
-		}
+	if err := j.settleRecovered(); err != nil {
+		return nil, err
 	}
-	if err := j.settleRecovered(r); err != nil {
+	if err := j.removeOthers(r); err != nil {
 		return nil, err
 	}
 	s := &segment{number: 1, size: opts.SegmentSize, used: segmentHeader}
@@ -294,7 +336,14 @@ func Open(fs FS, opts Options, r *Recovery) (*Journal, error) {
 		s.number = j.head().number + 1
 	}
 	var err error
-	if s.file, err = j.create(j.header(s), s); err != nil {
+	s.file, err = j.create(j.header(s), s)
+	for isFull(err) && s.size > MinSegmentSize {
+		// Without room a small one must do, for deletes to make some.
+		j.full = true
+		s.size = max(s.size/4, MinSegmentSize)
+		s.file, err = j.create(j.header(s), s)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("cannot make a segment: %w", err)
 	}
 	j.append(s)
@@ -303,15 +352,35 @@ func Open(fs FS, opts Options, r *Recovery) (*Journal, error) {
 	return j, nil
 }
 
+// removeOthers removes the files that do not count. What says so is durable by
+// now. The newest goes first, and behind a cut none before it is gone for sure:
+// a gap would be taken for damage.
+func (j *Journal) removeOthers(r *Recovery) error {
+	slices.Sort(r.remove)
+	for _, name := range slices.Backward(slices.Compact(r.remove)) {
+		if err := j.fs.Remove(j.path(name)); err != nil && !isMissing(err) {
+			return err
+		}
+		if r.Cut == nil {
+			continue
+		}
+		if err := j.syncDir(); err != nil {
+			return err
+		}
+	}
+	return j.syncDir()
+}
+
 // settleRecovered makes durable what was recovered, and ends the last segment
-// where the log does.
-func (j *Journal) settleRecovered(r *Recovery) error {
+// where the log does. It syncs all segments, whatever they say of themselves:
+// they may have been written with SyncNever.
+func (j *Journal) settleRecovered() error {
 	if err := j.syncDir(); err != nil {
 		return err
 	}
 	for i, s := range j.segments {
 		last := i == len(j.segments)-1
-		if i < len(j.segments)-r.unsynced && !last {
+		if !last && j.opts.Sync == SyncNever {
 			continue
 		}
 		f, err := j.fs.Open(j.path(SegmentName(s.number)))

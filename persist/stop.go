@@ -2,19 +2,41 @@ package persist
 
 import "errors"
 
+// finishBytes is how much Finish gathers before it writes it.
+const finishBytes = 1 << 20
+
 // Finish records what the journal was not told of as it happened, and that the
-// server stops. What there is to be cut after it, if anything, is the last.
-func (j *Journal) Finish() {
+// server stops, and has write write it. After an error the journal must not be
+// used any more.
+func (j *Journal) Finish(write func(*Batch) error) error {
+	cut := func() error {
+		b := j.Cut()
+		if b == nil {
+			return nil
+		}
+		if err := write(b); err != nil {
+			return err
+		}
+		j.Settle(b)
+		return nil
+	}
 	for r := range j.engine.Untold() {
 		j.Change(r)
+		if len(j.frame) >= finishBytes || len(j.parts) > 0 {
+			if err := cut(); err != nil {
+				return err
+			}
+		}
 	}
-	if j.frame == nil && j.head().used == segmentHeader {
-		return // nothing has happened since the start
+	if err := cut(); err != nil {
+		return err
 	}
-	j.seal()
+	if j.head().used == segmentHeader {
+		return nil // nothing has happened since the start
+	}
 	j.stopped = true
-	j.markDue = true
 	j.reserve(recordOverhead)
+	return cut()
 }
 
 // Close closes all files, and gives back the room that was set aside. All that
@@ -60,15 +82,20 @@ type SnapshotFile struct {
 	Size int64  // how much of it is to be copied
 }
 
-// Snapshot returns which files are, together, the journal as it is. They will
-// not be changed until Unpin, which must follow. Nothing may be waiting to be
-// cut, and all must be settled.
+// Snapshot returns which files are, together, the journal as it was when the
+// last batch was settled. They will not be changed, as far as they are to be
+// copied, until Unpin, which must follow. Unless with SyncAlways, nothing may be
+// waiting to be cut or settled. O(segments).
 func (j *Journal) Snapshot() []SnapshotFile {
 	j.pins++
+	end := j.head().end()
+	if j.opts.Sync == SyncAlways {
+		end = j.synced // a batch may be under way, and the next being filled
+	}
 	var files []SnapshotFile
 	for _, s := range j.segments {
-		if s.used > segmentHeader {
-			files = append(files, SnapshotFile{SegmentName(s.number), s.used})
+		if size := min(s.used, end-s.start); size > segmentHeader {
+			files = append(files, SnapshotFile{SegmentName(s.number), size})
 		}
 	}
 	return files

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	sdnotify "github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 
 	"spoked/internal/config"
@@ -49,6 +50,8 @@ const (
 	patience = time.Second
 	redraw   = 100 * time.Millisecond
 	barWidth = 40
+
+	extension = 30 * time.Second // is asked of systemd each time
 )
 
 func (p *progress) show(done, total int64) {
@@ -61,6 +64,8 @@ func (p *progress) show(done, total int64) {
 		return
 	}
 	p.told = now
+	// systemd gives up on a service that does not get ready in time.
+	_, _ = sdnotify.SdNotify(false, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extension.Microseconds()))
 	if p.terminal == nil {
 		p.log.Info("reading the journal", zap.Int64("percent", 100*done/total), zap.Int64("bytes", total))
 		return

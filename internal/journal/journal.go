@@ -210,7 +210,7 @@ func (j *Journal) work() {
 		case full && !j.keep.Full():
 			j.log.Info("the disk has room again")
 		}
-		if j.keep.Full() {
+		if j.keep.GivenUp() {
 			retry.Reset(retryTime)
 		}
 		if !j.failed && !j.ended {
@@ -353,17 +353,13 @@ func (j *Journal) close() error {
 		j.keep.Abandon()
 		return nil // Start's fail was told
 	}
-	j.keep.Finish()
-	if b := j.keep.Cut(); b != nil {
-		write := b.WriteSync
-		if j.mode == persist.SyncNever {
-			write = b.Write
-		}
-		if err := write(); err != nil {
-			j.keep.Abandon()
-			return fmt.Errorf("journal: %w", err)
-		}
-		j.keep.Settle(b)
+	write := (*persist.Batch).WriteSync
+	if j.mode == persist.SyncNever {
+		write = (*persist.Batch).Write
+	}
+	if err := j.keep.Finish(write); err != nil {
+		j.keep.Abandon()
+		return fmt.Errorf("journal: %w", err)
 	}
 	if p := j.keep.Unsynced(); p != nil && j.mode != persist.SyncNever {
 		if err := p.Sync(); err != nil {

@@ -177,8 +177,7 @@ func writeWhole(fs persist.FS, dir string, e *queue.Engine, segmentSize int64, s
 		}
 	}
 	k.CopyPauses()
-	k.Finish()
-	err = write()
+	err = k.Finish((*persist.Batch).Write)
 	if p := k.Unsynced(); p != nil && err == nil {
 		err = p.Sync()
 	}

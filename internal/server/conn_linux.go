@@ -23,19 +23,19 @@ type conn struct {
 	out  []byte // taken from the session; what follows sent is still to be sent
 	sent int
 
-	needs uint64 // batch of the journal that must be settled before out is sent
-	readable bool // reading may bring something
-	urgent   bool // there has been urgent data, at which reads stop short
-	hungUp   bool // the peer has closed its side; there may be unread input
-	eof      bool // all input has been read
-	broken   bool // reading or writing has failed
-	waiting  bool // the session waits in a reserve
-	last     bool // to be closed when out has been sent
-	dead     bool // closed, or about to be
-	queued   bool // in loop.active
-	dirty    bool // in loop.dirty
-	held     bool // in loop.held
-	inTurns  bool // see pace
+	needs    uint64 // batch of the journal that must be settled before out is sent
+	readable bool   // reading may bring something
+	urgent   bool   // there has been urgent data, at which reads stop short
+	hungUp   bool   // the peer has closed its side; there may be unread input
+	eof      bool   // all input has been read
+	broken   bool   // reading or writing has failed
+	waiting  bool   // the session waits in a reserve
+	last     bool   // to be closed when out has been sent
+	dead     bool   // closed, or about to be
+	queued   bool   // in loop.active
+	dirty    bool   // in loop.dirty
+	held     bool   // in loop.held
+	inTurns  bool   // see pace
 	pace     pace
 }
 

@@ -53,6 +53,7 @@ type Journal struct {
 	pins       int        // while not 0, no file is changed that Snapshot has told of
 	busy       bool       // a chore is being done
 	full       bool       // the last try to make a segment failed for want of room
+	retry      bool       // Room may ask for more once
 	giveUp     bool       // and it is not to be tried again
 	opened     uint64     // no segment with a smaller number has an open file
 
@@ -60,6 +61,7 @@ type Journal struct {
 	base    int64  // instant that the times in it are relative to,
 	based   bool   // if it has been set
 	parts   []part // sealed, and not yet cut
+	idle    *Batch // to be used again; nil if there is none
 	buffers [][]byte
 
 	cut, settled uint64            // batches
@@ -129,20 +131,25 @@ func (j *Journal) Room(tube string, size int) bool {
 	h := j.head()
 	rest := h.size - h.used
 	free := rest + int64(len(j.spares))*j.opts.SegmentSize
-	if j.full {
-		return free-need >= j.opts.SegmentSize
+	if j.full && free-need >= j.opts.SegmentSize {
+		return true
 	}
-	if need <= rest || len(j.spares) > 0 && need <= j.opts.SegmentSize-segmentHeader {
+	if j.full && !j.retry {
+		return false
+	}
+	if !j.full && (need <= rest || len(j.spares) > 0 && need <= j.opts.SegmentSize-segmentHeader) {
 		return true
 	}
 	if len(j.spares) > 0 { // it will be in a segment of its own
 		h = j.spares[0]
 	}
-	if err := j.extend(h, need); err != nil {
-		j.full = isFull(err)
-		return !j.full // any other error comes back when it is written to
+	if j.full { // as much more as another segment would be
+		need += h.size - h.used + j.opts.SegmentSize
 	}
-	return true
+	j.retry = false
+	err := j.extend(h, need)
+	j.full = isFull(err)
+	return !j.full // any other error comes back when it is written to
 }
 
 // extend makes room in s for n more bytes at least.
@@ -334,7 +341,6 @@ func (j *Journal) Dirty() bool { return j.frame != nil || len(j.parts) > 0 }
 type Batch struct {
 	Number uint64 // counted from 1
 	End    int64  // position in the log
-	Bytes  int
 	parts  []part
 }
 
@@ -382,16 +388,18 @@ func (j *Journal) Cut() *Batch {
 	}
 	j.seal()
 	j.cut++
-	b := &Batch{Number: j.cut, End: j.head().end(), parts: j.parts}
-	for _, p := range b.parts {
-		b.Bytes += len(p.data)
+	b := j.idle
+	if b == nil {
+		b = new(Batch)
 	}
-	j.parts = nil
+	j.idle = nil
+	*b, j.parts = Batch{Number: j.cut, End: j.head().end(), parts: j.parts}, b.parts[:0]
 	j.filling, j.flying = j.flying, j.filling
 	return b
 }
 
 // Settle takes note that b has been written, and with SyncAlways, is durable.
+// It is not to be used any more.
 func (j *Journal) Settle(b *Batch) {
 	j.settled = b.Number
 	clear(j.flying)
@@ -403,6 +411,8 @@ func (j *Journal) Settle(b *Batch) {
 	if j.opts.Sync != SyncLater {
 		j.Synced(b.End)
 	}
+	clear(b.parts)
+	j.idle = b
 }
 
 const (

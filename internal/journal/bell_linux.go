@@ -8,34 +8,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bell wakes one thread, which waits for it in a system call and not in the Go
-// scheduler: what a sync takes is short enough for the difference to show.
-type bell struct {
-	fd int // eventfd
-}
+// threadBell is a bell for a goroutine that waits in a system call, bound to its
+// thread. It wakes sooner than by the Go scheduler, which shows when somebody
+// waits for the sync.
+type threadBell struct{ fd int } // eventfd
 
-func newBell() (bell, error) {
+func newThreadBell() (bell, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	return bell{fd}, err
+	return threadBell{fd}, err
 }
 
 // over is what end adds: reading gets the sum of what was added.
 const over = 1 << 32
 
-func (b *bell) ring() { b.add(1) }
+func (b threadBell) ring() { b.add(1) }
 
-// end has wait return false.
-func (b *bell) end() { b.add(over) }
+func (b threadBell) end() { b.add(over) }
 
-func (b *bell) add(n uint64) {
+func (b threadBell) add(n uint64) {
 	var buf [8]byte
 	binary.NativeEndian.PutUint64(buf[:], n)
 	_, _ = unix.Write(b.fd, buf[:])
 }
 
-// wait waits until the bell is rung, or returns false at the end. It is for
-// one goroutine, which it binds to its thread.
-func (b *bell) wait() bool {
+func (b threadBell) wait() bool {
 	runtime.LockOSThread()
 	var buf [8]byte
 	for {
@@ -45,11 +41,10 @@ func (b *bell) wait() bool {
 	}
 }
 
-// sleep waits for a time, or until the bell is rung, which the next wait tells.
-func (b *bell) sleep(d time.Duration) {
+func (b threadBell) sleep(d time.Duration) {
 	fds := []unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLIN}}
 	timeout := unix.NsecToTimespec(int64(d))
 	_, _ = unix.Ppoll(fds, &timeout, nil)
 }
 
-func (b *bell) close() { unix.Close(b.fd) }
+func (b threadBell) close() { unix.Close(b.fd) }

@@ -99,15 +99,16 @@ func (j *Journal) Start(mu sync.Locker, notify func(), fail func(error)) error {
 	if j.mode == persist.SyncNever {
 		return nil
 	}
+	if j.mode == persist.SyncLater {
+		j.bell = newParkBell()
+		j.group.Go(j.syncLater)
+		return nil
+	}
 	var err error
-	if j.bell, err = newBell(); err != nil {
+	if j.bell, err = newThreadBell(); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	if j.mode == persist.SyncAlways {
-		j.group.Go(j.syncAlways)
-	} else {
-		j.group.Go(j.syncLater)
-	}
+	j.group.Go(j.syncAlways)
 	return nil
 }
 
@@ -141,8 +142,8 @@ func (j *Journal) Commit() {
 			j.giveUp(err)
 			return
 		}
+		j.wrote(b.Number)
 		j.keep.Settle(b)
-		j.wrote(b)
 	}
 	j.lookAround()
 }
@@ -234,8 +235,8 @@ func (j *Journal) syncAlways() {
 				j.giveUp(err)
 				break
 			}
-			j.keep.Settle(b)
 			j.settled.Store(b.Number)
+			j.keep.Settle(b)
 			j.notify()
 		}
 		j.syncing = false
@@ -253,13 +254,13 @@ func (j *Journal) cut() *persist.Batch {
 	return j.keep.Cut()
 }
 
-// wrote takes note that b has been written. It counts as settled, unless
+// wrote takes note that a batch has been written. It counts as settled, unless
 // something that was written before has not been synced for longer than it
 // may: then the disk is too slow, and clients have to wait for it.
-func (j *Journal) wrote(b *persist.Batch) {
-	j.written = b.Number
+func (j *Journal) wrote(batch uint64) {
+	j.written = batch
 	if j.mode == persist.SyncNever {
-		j.settled.Store(b.Number)
+		j.settled.Store(batch)
 		return
 	}
 	now := time.Now()
@@ -267,7 +268,7 @@ func (j *Journal) wrote(b *persist.Batch) {
 		j.since = now
 	}
 	if !j.overdue(now) {
-		j.settled.Store(b.Number)
+		j.settled.Store(batch)
 	}
 	if !j.syncing {
 		j.syncing = true

@@ -127,13 +127,19 @@ func (j *Journal) Settled() uint64 { return j.settled.Load() }
 func (j *Journal) Stats() persist.Stats { return j.keep.Stats() }
 
 // Commit ends a turn: what it has recorded is written, or given to the syncer.
-// It must be called before replies leave.
-func (j *Journal) Commit() {
+// It must be called before replies leave. If nobody but those who wait for it
+// has anything to do, alone, it is synced at once: that spares them the way to
+// another thread and back.
+func (j *Journal) Commit(alone bool) {
 	if j.failed || j.ended {
 		return
 	}
 	if j.mode == persist.SyncAlways {
-		if j.keep.Dirty() && !j.syncing {
+		switch {
+		case j.syncing || !j.keep.Dirty():
+		case alone:
+			j.syncNow(j.keep.Cut())
+		default:
 			j.syncing = true
 			j.bell.ring()
 		}
@@ -168,7 +174,7 @@ func (j *Journal) tock() {
 		j.syncing = true
 		j.bell.ring()
 	}
-	j.Commit()
+	j.Commit(false)
 }
 
 // giveUp ends all because of err.
@@ -231,12 +237,7 @@ func (j *Journal) syncAlways() {
 			j.mu.Unlock()
 			err := b.WriteSync()
 			j.mu.Lock()
-			if err != nil {
-				j.giveUp(err)
-				break
-			}
-			j.settled.Store(b.Number)
-			j.keep.Settle(b)
+			j.synced(b, err)
 			j.notify()
 		}
 		j.syncing = false
@@ -245,6 +246,19 @@ func (j *Journal) syncAlways() {
 		}
 		j.mu.Unlock()
 	}
+}
+
+// syncNow writes and syncs b.
+func (j *Journal) syncNow(b *persist.Batch) { j.synced(b, b.WriteSync()) }
+
+// synced takes note of how writing and syncing b has ended.
+func (j *Journal) synced(b *persist.Batch, err error) {
+	if err != nil {
+		j.giveUp(err)
+		return
+	}
+	j.settled.Store(b.Number)
+	j.keep.Settle(b)
 }
 
 func (j *Journal) cut() *persist.Batch {

@@ -139,7 +139,7 @@ func (g *goroutines) settle(now int64) {
 	service := g.server.service
 	more := service.Advance(now, dueLimit)
 	service.TakeWoken(func(w *session.Session) { w.Owner.(*stream).advance(now) })
-	g.server.commit()
+	g.server.commit(len(g.conns) == 1)
 	at, ok := service.Next()
 	if more {
 		at = now

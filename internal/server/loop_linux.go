@@ -371,7 +371,9 @@ func (l *loop) execute() {
 	}
 	clear(l.mail)
 	l.mail = l.mail[:0]
-	s.commit()
+	if s.opts.Journal != nil {
+		s.commit(l.nobodyElse())
+	}
 	next, ok := s.service.Next()
 	s.mu.Unlock()
 
@@ -397,6 +399,22 @@ func (l *loop) write() {
 	}
 	clear(l.dirty)
 	l.dirty = l.dirty[:0]
+}
+
+// nobodyElse reports whether all clients wait for the journal, or for a job.
+// When there are many it does not look.
+func (l *loop) nobodyElse() bool {
+	const many = 8
+	if l.open > many || len(l.loops.loop) > 1 {
+		return false
+	}
+	settled := l.server.opts.Journal.Settled()
+	for _, c := range l.conns {
+		if c != nil && !c.waiting && (len(c.out) == 0 || c.needs <= settled) {
+			return false
+		}
+	}
+	return true
 }
 
 // hold keeps c's output until the journal has settled what it depends on.

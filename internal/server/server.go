@@ -134,10 +134,11 @@ func (s *Server) Serve(l net.Listener) error {
 	return ErrServerClosed
 }
 
-// commit ends a turn for the journal. The mutex is held.
-func (s *Server) commit() {
+// commit ends a turn for the journal; alone if nobody else would be held up by
+// it. The mutex is held.
+func (s *Server) commit(alone bool) {
 	if j := s.opts.Journal; j != nil {
-		j.Commit()
+		j.Commit(alone)
 	}
 }
 

@@ -154,10 +154,10 @@ func ReadSegment(number uint64, data []byte) (*Segment, error) {
 	}
 	s.End = at
 	tail := data[at:]
-	s.Torn = len(bytes.TrimLeft(tail[:min(len(tail), terminator)], "\x00")) > 0
-	if s.Torn {
-		s.findStray()
+	if len(tail) > 0 {
+		s.findStray() // zeros are no proof that nothing stood there
 	}
+	s.Torn = len(s.stray) > 0 || len(bytes.TrimLeft(tail[:min(len(tail), terminator)], "\x00")) > 0
 	return s, s.readMarks()
 }
 

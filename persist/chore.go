@@ -54,7 +54,7 @@ func (j *Journal) openSegment() *segment {
 
 // Retry has another segment be tried to be made after that has failed. GivenUp
 // reports whether it has.
-func (j *Journal) Retry() { j.giveUp = false }
+func (j *Journal) Retry() { j.giveUp, j.retry = false, true }
 
 // GivenUp reports whether nothing more is done about the next segment until
 // Retry.
@@ -97,7 +97,7 @@ func (j *Journal) spareDue() bool {
 	if h.size-h.used < size/8 {
 		return true
 	}
-	return j.disk()+size <= 2*(j.live+size) && (len(j.spares) < wanted-1 || h.size-h.used < size/2)
+	return j.disk()+size <= 2*(j.needed()+size) && (len(j.spares) < wanted-1 || h.size-h.used < size/2)
 }
 
 // newSegment returns the segment that will follow all there are.

@@ -32,23 +32,23 @@ func (j *Journal) portion() int64 {
 	if s == nil {
 		return 0
 	}
-	size := j.opts.SegmentSize
+	size, live := j.opts.SegmentSize, j.needed()
 	held := j.held
 	if s.next.at > 0 {
 		held -= s.used * int64(s.next.at) / int64(len(s.ids.deltas))
 	}
-	debt := held - j.live*8/5 - size/2
-	if j.full && held > j.live+j.live/8+size/4 {
+	debt := held - live*8/5 - size/2
+	if j.full && held > live+live/8+size/4 {
 		debt = max(debt, size)
 	}
 	n := int64(0)
 	if debt > 0 {
 		n = 4*int64(len(j.frame)) + debt/4
 	}
-	if j.closedSize > 2*j.live {
+	if j.closedSize > 2*live {
 		n = max(n, 8*int64(len(j.frame)))
 	}
-	if n > 0 || j.closedSize > 2*j.live {
+	if n > 0 || j.closedSize > 2*live {
 		n = min(n+leastCleaned, mostCleaned)
 	}
 	return n
@@ -87,10 +87,31 @@ func (j *Journal) clean() {
 	}
 }
 
+// needed returns how many bytes the jobs would need if they had just been
+// copied, judged by those that were: some need more than liveSize says, and
+// copying these again and again would gain nothing.
+func (j *Journal) needed() int64 {
+	if j.moved.bytes <= j.moved.size {
+		return j.live
+	}
+	return int64(float64(j.live) * float64(j.moved.bytes) / float64(j.moved.size))
+}
+
+// moveMemory is how many bytes of moved jobs count.
+const moveMemory = 1 << 20
+
 // move copies a job to the head and returns how many bytes that took.
 func (j *Journal) move(r *queue.Record) int64 {
+	j.reserve(recordOverhead + len(r.Tube) + len(r.Body))
+	before := len(j.frame)
 	to := j.job(r)
 	j.copied++
+	j.moved.bytes += int64(len(j.frame) - before)
+	j.moved.size += liveSize(r)
+	if j.moved.size > 2*moveMemory {
+		j.moved.bytes /= 2
+		j.moved.size /= 2
+	}
 	j.engine.Moved(r.ID, uint32(to.number))
 	return liveSize(r)
 }

@@ -117,6 +117,10 @@
 // synced beyond the break, the file is damaged. If none does, the break is what
 // a crash has left of a write that nobody waited for, and the log ends there.
 //
+// A server that never syncs says in its frames that the log had been synced up
+// to where their segment begins. So only in the newest segment a break is the
+// end of the log; elsewhere it is damage, though it may come from a power cut.
+//
 // # Cleaning
 //
 // See clean.go.

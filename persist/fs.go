@@ -31,8 +31,8 @@ type FileInfo struct {
 	Dir  bool
 }
 
-// File is a file that is written to. WriteAt and Sync may be called from
-// several goroutines at once.
+// File is a file that is written to. Sync may be called while WriteAt or
+// Allocate is; nothing else may be called at the same time.
 type File interface {
 	WriteAt(b []byte, offset int64) (int, error)
 	// Sync makes durable what has been written.

@@ -64,12 +64,13 @@ type Journal struct {
 	idle    *Batch // to be used again; nil if there is none
 	buffers [][]byte
 
-	cut, settled uint64            // batches
-	synced       int64             // position in the log
-	live         int64             // bytes that the jobs would need if they had just been copied
-	markDue      bool              // a mark is due that says which segments have been evacuated, or that the log ends
-	stopped      bool              // it ends
-	pausedIn     map[string]uint64 // tube -> segment of its pause
+	cut, settled uint64                      // batches
+	synced       int64                       // position in the log
+	live         int64                       // bytes that the jobs would need if they had just been copied
+	markDue      bool                        // a mark is due that says which segments have been evacuated, or that the log ends
+	stopped      bool                        // it ends
+	pausedIn     map[string]uint64           // tube -> segment of its pause
+	moved        struct{ bytes, size int64 } // by cleaning: of records, and what liveSize says
 
 	// SyncAlways: jobs of which something is not settled, in the batch that is
 	// being filled and in the one that has been cut.
@@ -227,7 +228,7 @@ func (j *Journal) seal() {
 	h := j.head()
 	synced := j.synced
 	if j.opts.Sync == SyncNever {
-		synced = h.start // as if; see doc.go
+		synced = h.start // as if: see doc.go
 	}
 	h.sealer.seal(j.frame, h.used, synced, j.base)
 	at, n := h.used, int64(len(j.frame))
@@ -488,7 +489,7 @@ type Stats struct {
 func (j *Journal) Stats() Stats {
 	return Stats{
 		Oldest: j.segments[0].number, Head: j.head().number, Segments: len(j.segments),
-		Live: j.live, Disk: j.disk(), Written: j.written, Copied: j.copied, Full: j.full,
+		Live: j.needed(), Disk: j.disk(), Written: j.written, Copied: j.copied, Full: j.full,
 	}
 }
 

@@ -36,6 +36,7 @@ type Recovery struct {
 	excerpt  *excerpt // or nil
 	segments []*segment
 	pausedIn map[string]uint64
+	synced   int64    // position up to which the log is known to have been synced
 	remove   []string // files that do not count, or not any more
 }
 
@@ -145,7 +146,7 @@ func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err 
 	}
 	r.Stopped = before.newest.stopped && !before.Torn
 	r.remove = append(r.remove, stale...)
-	r.segments, r.pausedIn = p.segments, p.pausedIn
+	r.segments, r.pausedIn, r.synced = p.segments, p.pausedIn, synced
 	p.restorer.Finish()
 	return len(all), nil
 }
@@ -163,7 +164,7 @@ func oldest(numbers []uint64, load Loader) (uint64, error) {
 			return max(s.newest.first, 1), nil
 		}
 	}
-	return 1, nil
+	return 0, &DamageError{SegmentName(numbers[len(numbers)-1]), segmentHeader, errBroken}
 }
 
 // begins returns where in the log s begins, the oldest segment that counts. If
@@ -325,7 +326,7 @@ func (p *replay) tubeName(name []byte) string {
 func Open(fs FS, opts Options, r *Recovery) (*Journal, error) {
 	opts.SegmentSize = min(max(opts.SegmentSize, MinSegmentSize), MaxSegmentSize)
 	j := newJournal(fs, opts, r)
-	if err := j.settleRecovered(); err != nil {
+	if err := j.settleRecovered(r.synced); err != nil {
 		return nil, err
 	}
 	if err := j.removeOthers(r); err != nil {
@@ -373,8 +374,10 @@ func (j *Journal) removeOthers(r *Recovery) error {
 
 // settleRecovered makes durable what was recovered, and ends the last segment
 // where the log does. It syncs all segments, whatever they say of themselves:
-// they may have been written with SyncNever.
-func (j *Journal) settleRecovered() error {
+// they may have been written with SyncNever. What need not have been synced is
+// written again, as it is: if a sync has failed, the system may think that it
+// is on the disk.
+func (j *Journal) settleRecovered(synced int64) error {
 	if err := j.syncDir(); err != nil {
 		return err
 	}
@@ -391,6 +394,9 @@ func (j *Journal) settleRecovered() error {
 			err = f.Truncate(s.used)
 			s.size = s.used
 		}
+		if err == nil && j.opts.Sync != SyncNever && s.end() > synced {
+			err = j.rewrite(f, s, synced)
+		}
 		if err == nil && j.opts.Sync != SyncNever {
 			err = f.Sync()
 		}
@@ -399,4 +405,15 @@ func (j *Journal) settleRecovered() error {
 		}
 	}
 	return nil
+}
+
+// rewrite writes what s has from a position in the log on to where it is.
+func (j *Journal) rewrite(f File, s *segment, from int64) error {
+	data, err := j.fs.ReadFile(j.path(SegmentName(s.number)), nil)
+	if err != nil {
+		return err
+	}
+	at := max(from-s.start, segmentHeader)
+	_, err = f.WriteAt(data[at:s.used], at)
+	return err
 }

@@ -91,6 +91,11 @@ func (s *Salvage) Read(number uint64, data []byte) error {
 	})
 }
 
+// Unreadable takes note that segment number could not be read because of err.
+func (s *Salvage) Unreadable(number uint64, err error) {
+	s.segments = append(s.segments, surveyed{number: number, err: err})
+}
+
 // Found returns how much could be read.
 func (s *Salvage) Found() (segments, frames, records int) {
 	return len(s.segments), s.frames, s.records

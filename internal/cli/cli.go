@@ -1,7 +1,7 @@
 // Package cli is the command line of spoked: it reads the arguments, answers
-// what can be answered at once and hands everything else to the daemon. All
-// exit codes are decided here; all messages of a command that could not be
-// carried out are printed here.
+// what can be answered at once, runs the tools for journals, and hands
+// everything else to the daemon. All exit codes are decided here; all messages
+// of a command that could not be carried out are printed here.
 package cli
 
 import (
@@ -36,6 +36,11 @@ func (p *Program) Run(argv []string) int {
 	name, args := "spoked", argv
 	if len(argv) > 0 {
 		name, args = argv[0], argv[1:]
+	}
+	if len(args) > 0 {
+		if t, ok := toolFor(args[0]); ok {
+			return p.runTool(t, name, args[1:])
+		}
 	}
 	err := p.run(name, args)
 	if err == nil {

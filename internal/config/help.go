@@ -13,12 +13,15 @@ const (
 )
 
 // helpIntro stands above the options, with room for the program's name.
-const helpIntro = `Use: %s [OPTIONS]
+const helpIntro = `Use: %[1]s [OPTIONS]
+     %[1]s journal stat|check|dump|repair|export [OPTIONS] DIR ...
+     %[1]s backup [-b DIR] DEST
 
 spoked is a job queue server. It speaks beanstalkd's protocol and takes
 beanstalkd's options. The name in capitals below an option is an environment
 variable that sets it too; a flag beats the variable, and an empty variable
-counts as unset.
+counts as unset. The tools for the journal have help of their own: journal -h
+and backup -h.
 `
 
 // helpOutro stands below the options.
@@ -32,7 +35,7 @@ Exit codes:
  0           stopped as asked, or -v, or -h
  5           an option or a variable makes no sense
  10          -b: the directory cannot be used, is in use already, or is damaged
- 11          -b: writing or syncing has failed; what was acknowledged is kept
+ 11          -b: writing or syncing has failed while serving
  32, 33, 34  -u: users cannot be looked up; no such user; cannot become it
  111         cannot listen on the address
  1           any other failure

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"spoked/internal/config"
+	"spoked/internal/journal"
 	"spoked/internal/server"
 	"spoked/internal/session"
 )
@@ -49,7 +50,11 @@ func Run(cfg config.Config, stderr io.Writer) error {
 		opts.Journal = j
 	}
 	address := addressOf(l)
+	stopControl := func() {}
 	opts.Ready = func() {
+		if opts.Journal != nil {
+			stopControl = startControl(cfg.Journal, opts.Journal, log)
+		}
 		log.Info("listening",
 			zap.String("address", address),
 			zap.String("version", config.Version),
@@ -65,8 +70,9 @@ func Run(cfg config.Config, stderr io.Writer) error {
 	if err = s.Serve(l); errors.Is(err, server.ErrServerClosed) {
 		err = nil
 	}
+	stopControl()
 	if j := opts.Journal; j != nil {
-		if err = errors.Join(err, j.Stop()); err != nil {
+		if err = errors.Join(err, j.Stop()); errors.Is(err, journal.ErrFailed) {
 			return &config.ExitError{Code: config.ExitJournalFailed, Err: err}
 		}
 	}

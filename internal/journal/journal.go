@@ -55,14 +55,17 @@ type Journal struct {
 	notify func()
 	fail   func(error)
 
-	failed  bool
-	ended   bool // no batch will follow
-	bell    bell // for the syncer
-	syncing bool // the syncer has something to do, or is about to look
-	chores  chan *persist.Chore
-	group   sync.WaitGroup
-	tick    *time.Timer // cleaning while nothing else happens
-	ticking bool
+	failed   bool
+	ended    bool // no batch will follow
+	bell     bell // for the syncer
+	syncing  bool // the syncer has something to do, or is about to look
+	chores   chan *persist.Chore
+	group    sync.WaitGroup
+	tick     *time.Timer // cleaning while nothing else happens
+	ticking  bool
+	retry    *time.Timer // of what has failed for want of room
+	retrying bool
+	full     bool // the log says so
 
 	// SyncLater:
 	written uint64        // newest batch written
@@ -96,6 +99,8 @@ func (j *Journal) Start(mu sync.Locker, notify func(), fail func(error)) error {
 	j.group.Go(j.work)
 	j.tick = time.AfterFunc(time.Hour, j.tock)
 	j.tick.Stop()
+	j.retry = time.AfterFunc(time.Hour, j.tryAgain)
+	j.retry.Stop()
 	if j.mode == persist.SyncNever {
 		return nil
 	}
@@ -163,6 +168,31 @@ func (j *Journal) lookAround() {
 		j.ticking = true
 		j.tick.Reset(tickTime)
 	}
+	full := j.keep.Full()
+	if full != j.full {
+		j.full = full
+		if full {
+			j.log.Warn("the disk is full: puts are refused as long as there is no more room than the rest needs")
+		} else {
+			j.log.Info("the disk has room again")
+		}
+	}
+	if !j.retrying && (full || j.keep.GivenUp()) {
+		j.retrying = true
+		j.retry.Reset(retryTime)
+	}
+}
+
+// tryAgain has what failed for want of room, or of a file descriptor, tried
+// again.
+func (j *Journal) tryAgain() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.retrying = false
+	if !j.failed && !j.ended {
+		j.keep.Retry()
+		j.lookAround()
+	}
 }
 
 // tock cleans on.
@@ -181,44 +211,19 @@ func (j *Journal) tock() {
 func (j *Journal) giveUp(err error) {
 	if !j.failed {
 		j.failed = true
-		j.fail(fmt.Errorf("journal: %w", err))
+		j.fail(fmt.Errorf("%w: %w", ErrFailed, err))
 	}
 }
 
 // work does the chores.
 func (j *Journal) work() {
-	retry := time.NewTimer(0)
-	defer retry.Stop()
-	for {
-		var c *persist.Chore
-		select {
-		case c = <-j.chores:
-			if c == nil {
-				return
-			}
-		case <-retry.C:
-			j.mu.Lock()
-			if !j.failed && !j.ended {
-				j.keep.Retry()
-				j.lookAround()
-			}
-			j.mu.Unlock()
-			continue
-		}
+	for c := range j.chores {
 		err := c.Run()
 		j.mu.Lock()
-		full := j.keep.Full()
 		if fatal := j.keep.Done(c, err); fatal != nil {
 			j.giveUp(fatal)
-		}
-		switch {
-		case !full && j.keep.Full():
-			j.log.Warn("the disk is full: puts are refused when the room that is left is used up", zap.Error(err))
-		case full && !j.keep.Full():
-			j.log.Info("the disk has room again")
-		}
-		if j.keep.GivenUp() {
-			retry.Reset(retryTime)
+		} else if err != nil {
+			j.log.Debug("put off", zap.String("chore", c.What), zap.Error(err))
 		}
 		if !j.failed && !j.ended {
 			j.lookAround()
@@ -304,7 +309,10 @@ func (j *Journal) syncLater() {
 	defer j.bell.close()
 	interval := j.opts.Interval
 	for j.bell.wait() {
-		j.bell.sleep(max(interval/4, interval-interval/10-j.lasts*3/2))
+		j.mu.Lock()
+		age := time.Since(j.since)
+		j.mu.Unlock()
+		j.bell.sleep(max(interval/4, interval-interval/10-j.lasts*3/2-age))
 		j.mu.Lock()
 		p := j.keep.Unsynced()
 		j.passing, j.since = j.since, time.Time{}
@@ -349,9 +357,13 @@ func (j *Journal) passed(p *persist.Pass, err error) {
 // Stop ends the journal when the server has ended, and makes durable what
 // there is. It needs no mutex to be held, and takes it itself.
 func (j *Journal) Stop() error {
+	if j.mu == nil {
+		return j.close()
+	}
 	j.mu.Lock()
 	j.ended = true
 	j.tick.Stop()
+	j.retry.Stop()
 	j.mu.Unlock()
 	close(j.chores)
 	if j.mode != persist.SyncNever {
@@ -374,21 +386,25 @@ func (j *Journal) close() error {
 	}
 	if err := j.keep.Finish(write); err != nil {
 		j.keep.Abandon()
-		return fmt.Errorf("journal: %w", err)
+		return fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	if p := j.keep.Unsynced(); p != nil && j.mode != persist.SyncNever {
 		if err := p.Sync(); err != nil {
 			j.keep.Abandon()
-			return fmt.Errorf("journal: %w", err)
+			return fmt.Errorf("%w: %w", ErrFailed, err)
 		}
 	}
 	if err := j.keep.Close(); err != nil {
-		return fmt.Errorf("journal: %w", err)
+		return fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	return nil
 }
 
-// ErrInUse is the error of a directory that another server uses.
-var ErrInUse = errors.New("another server uses it")
+var (
+	// ErrInUse is the error of a directory that another server uses.
+	ErrInUse = errors.New("another server uses it")
+	// ErrFailed is the error of a journal that could not be written or synced.
+	ErrFailed = errors.New("journal")
+)
 
 func (j *Journal) path(name string) string { return filepath.Join(j.opts.Dir, name) }

@@ -47,8 +47,8 @@ func BenchmarkCommands(b *testing.B) {
 func BenchmarkTransports(b *testing.B) {
 	path := spokedPath(b)
 	compare(b, [2]contender{
-		{"net", path, []string{"--transport", "net"}},
-		{"epoll", path, []string{"--transport", "epoll"}},
+		{name: "net", path: path, args: []string{"--transport", "net"}},
+		{name: "epoll", path: path, args: []string{"--transport", "epoll"}},
 	}, []load{
 		{Conns: 8, Pipeline: 1, Body: 16},
 		{Conns: 64, Pipeline: 1, Body: 16},
@@ -56,8 +56,9 @@ func BenchmarkTransports(b *testing.B) {
 	})
 }
 
-// compare has clients put, reserve and delete, and gives the figures of the
-// first contender as multiples of the second's.
+// compare has clients do the steps of loads, or if there are none put, reserve
+// and delete, and gives the figures of the first contender as multiples of the
+// second's.
 func compare(b *testing.B, contend [2]contender, loads []load) {
 	units := []string{"x-rate", "x-CPU"}
 	for _, unit := range []string{"cmd/s", "CPU-us/cmd", "p99-us"} {
@@ -67,7 +68,9 @@ func compare(b *testing.B, contend [2]contender, loads []load) {
 	}
 	t := newTable(units...)
 	for _, l := range loads {
-		l.Steps = putReserveDelete
+		if l.Steps == nil {
+			l.Steps = putReserveDelete
+		}
 		b.Run(fmt.Sprintf("conns=%d/pipeline=%d/body=%d", l.Conns, l.Pipeline, l.Body), func(b *testing.B) {
 			servers := [2]*server{contend[0].start(b), contend[1].start(b)}
 			var got [len(servers)][]sample
@@ -253,9 +256,10 @@ func burst(b *testing.B, c contender, jobs int) time.Duration {
 
 // A contender is a way to start a server.
 type contender struct {
-	name string
-	path string
-	args []string
+	name    string
+	path    string
+	args    []string
+	journal bool // -b with a new directory each time
 }
 
 // contenders returns spoked and beanstalkd.
@@ -267,7 +271,11 @@ func contenders(b *testing.B) [2]contender {
 // start starts a server, which is killed when the benchmark is over.
 func (c contender) start(b *testing.B) *server {
 	b.Helper()
-	return startServer(b, c.path, c.args...)
+	args := c.args
+	if c.journal {
+		args = append(slices.Clone(args), "-b", b.TempDir())
+	}
+	return startServer(b, c.path, args...)
 }
 
 // stopServer ends a server before the benchmark is over.

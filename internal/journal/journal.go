@@ -96,11 +96,11 @@ func (j *Journal) Engine() *queue.Engine { return j.queue }
 func (j *Journal) Start(mu sync.Locker, notify func(), fail func(error)) error {
 	j.mu, j.notify, j.fail = mu, notify, fail
 	j.chores = make(chan *persist.Chore, 1)
-	j.group.Go(j.work)
 	j.tick = time.AfterFunc(time.Hour, j.tock)
 	j.tick.Stop()
 	j.retry = time.AfterFunc(time.Hour, j.tryAgain)
 	j.retry.Stop()
+	j.group.Go(j.work)
 	if j.mode == persist.SyncNever {
 		return nil
 	}
@@ -388,10 +388,12 @@ func (j *Journal) close() error {
 		j.keep.Abandon()
 		return fmt.Errorf("%w: %w", ErrFailed, err)
 	}
-	if p := j.keep.Unsynced(); p != nil && j.mode != persist.SyncNever {
-		if err := p.Sync(); err != nil {
-			j.keep.Abandon()
-			return fmt.Errorf("%w: %w", ErrFailed, err)
+	if j.mode == persist.SyncLater {
+		if p := j.keep.Unsynced(); p != nil {
+			if err := p.Sync(); err != nil {
+				j.keep.Abandon()
+				return fmt.Errorf("%w: %w", ErrFailed, err)
+			}
 		}
 	}
 	if err := j.keep.Close(); err != nil {

@@ -340,8 +340,6 @@ func TestAnswers(t *testing.T) {
 		stdout, stderr string // the first lines
 	}{
 		{[]string{"-v"}, config.ExitOK, "spoked " + config.Version + " (beanstalkd protocol 1.13)\n", ""},
-		{[]string{"-b", t.TempDir()}, config.ExitUsage, "",
-			"spoked: -b: this version keeps jobs in memory only; the journal is not available yet\n"},
 		{[]string{"-p", "65536"}, config.ExitUsage, "", "spoked: invalid port: 65536\n"},
 	}
 	for _, test := range tests {

@@ -227,6 +227,12 @@ func (c *client) stats() stats {
 func (c *client) statsOf(request string) stats {
 	c.t.Helper()
 	c.send(request)
+	return c.readStats(request)
+}
+
+// readStats reads the reply to a request for stats.
+func (c *client) readStats(request string) stats {
+	c.t.Helper()
 	line := c.line()
 	var size int
 	if _, err := fmt.Sscanf(line, "OK %d\r\n", &size); err != nil {

@@ -86,7 +86,7 @@ func (j *Journal) wantedSpares() int {
 }
 
 // spareDue reports whether a segment is to be made. The last one may wait
-// until the head is half full, and if the files have twice the bytes that live
+// until the head is half full if little lives, and if the files have twice the bytes that live
 // and two segments, a little longer: one that is freed may do.
 func (j *Journal) spareDue() bool {
 	wanted := j.wantedSpares()
@@ -97,7 +97,7 @@ func (j *Journal) spareDue() bool {
 	if h.size-h.used < size/8 {
 		return true
 	}
-	return j.disk()+size <= 2*(j.needed()+size) && (len(j.spares) < wanted-1 || h.size-h.used < size/2)
+	return j.disk()+size <= 2*(j.needed()+size) && (len(j.spares) < wanted-1 || h.size-h.used < size/2 || j.live >= 4*size)
 }
 
 // newSegment returns the segment that will follow all there are.

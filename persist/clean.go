@@ -51,7 +51,35 @@ func (j *Journal) portion() int64 {
 	if n > 0 || j.closedSize > 2*live {
 		n = min(n+leastCleaned, mostCleaned)
 	}
+	if j.cramped() {
+		n = max(n, s.used+s.used/2)
+	}
 	return n
+}
+
+// cramped reports whether the disk is full and the batch has touched the room
+// beyond what cleaning needs. Then a segment is cleaned in one go, while there
+// is room for what lives in it.
+func (j *Journal) cramped() bool {
+	return j.full && j.Dirty() && j.free() < 2*j.opts.SegmentSize
+}
+
+// free returns how many bytes there is room for, those of the frame included.
+func (j *Journal) free() int64 {
+	return j.head().size - j.head().used + int64(len(j.spares))*j.opts.SegmentSize
+}
+
+// lives returns how many bytes what lives in s takes at most when it is copied.
+func (j *Journal) lives(s *segment) (n int64) {
+	for c := s.next; ; {
+		id, ok := c.id(&s.ids)
+		if !ok {
+			return n
+		}
+		if r, ok := j.engine.Describe(id); ok && r.Segment == uint32(s.number) {
+			n += liveSize(r) + 24
+		}
+	}
 }
 
 // closed returns the oldest segment that has not been evacuated, or nil if
@@ -68,6 +96,10 @@ func (j *Journal) CleaningDue() bool { return j.portion() > 0 }
 
 // clean adds a portion of cleaning to the frame, if some is due.
 func (j *Journal) clean() {
+	cramped := j.cramped()
+	if s := j.closed(); cramped && s != nil && j.lives(s)+int64(len(j.frame))+4*recordOverhead > j.free() {
+		return // what was copied would only take room
+	}
 	for limit := j.portion(); limit > 0; {
 		s := j.closed()
 		if s == nil {
@@ -76,6 +108,9 @@ func (j *Journal) clean() {
 		id, ok := s.next.id(&s.ids)
 		if !ok {
 			j.evacuate(s)
+			if cramped {
+				return // it must be gone before the next
+			}
 			continue
 		}
 		limit -= idCost

@@ -29,11 +29,12 @@ type Inspection struct {
 	Torn   int64  // behind End is something else than the end of a segment, up to this offset or so; 0 if not
 	Header error  // why the header could not be used, though the frames can be read
 
-	data   []byte
-	sealer sealer
-	first  *mark  // what the segment begins with, if its first frame is whole
-	oldest uint64 // number of the oldest segment that counts, as it says; 0 if it does not
-	synced int64  // up to which position of the log its frames claim that it was synced
+	data    []byte
+	sealer  sealer
+	first   *mark  // what the segment begins with, if its first frame is whole
+	oldest  uint64 // number of the oldest segment that counts, as it says; 0 if it does not
+	stopped bool   // its last frame says that the log ends there on purpose
+	synced  int64  // up to which position of the log its frames claim that it was synced
 }
 
 // Inspect looks for whole frames in data, the bytes of segment number, which
@@ -116,7 +117,7 @@ func (s *Inspection) findFrame(at int64) int64 {
 }
 
 func (s *Inspection) readMarks() {
-	for _, f := range s.Frames {
+	for i, f := range s.Frames {
 		payload := s.data[f.From+frameHeader : f.To]
 		if len(payload) == 0 || payload[0] != kindMark {
 			continue
@@ -129,6 +130,7 @@ func (s *Inspection) readMarks() {
 			s.first = &e.mark
 		}
 		s.oldest = max(s.oldest, e.mark.first)
+		s.stopped = e.mark.stopped && i == len(s.Frames)-1
 	}
 }
 

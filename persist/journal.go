@@ -132,7 +132,7 @@ func (j *Journal) Room(tube string, size int) bool {
 	h := j.head()
 	rest := h.size - h.used
 	free := rest + int64(len(j.spares))*j.opts.SegmentSize
-	if j.full && free-need >= j.opts.SegmentSize {
+	if j.full && free-need >= 2*j.opts.SegmentSize {
 		return true
 	}
 	if j.full && !j.retry {

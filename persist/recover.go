@@ -25,7 +25,7 @@ type Recovery struct {
 
 	// Cut is where the log was cut because what follows was never synced, and
 	// is not whole; nil if it ends as it should. CutBytes is how much is not
-	// kept.
+	// kept, at most.
 	Cut      *DamageError
 	CutBytes int64
 
@@ -107,6 +107,9 @@ func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err 
 	for ; len(numbers) > 0 && numbers[0] < first; numbers = numbers[1:] {
 		stale = append(stale, SegmentName(numbers[0]))
 	}
+	if len(numbers) == 0 { // it cannot say so of itself
+		return 0, &DamageError{SegmentName(last.Number), segmentHeader, errMalformed}
+	}
 	for i, n := range numbers {
 		if n != first+uint64(i) {
 			return 0, &DamageError{SegmentName(first + uint64(i)), 0, errMissing}
@@ -142,7 +145,7 @@ func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err 
 		if synced > p.position {
 			return 0, at
 		}
-		r.Cut, r.CutBytes = at, r.CutBytes+before.Size-before.End
+		r.Cut, r.CutBytes = at, r.CutBytes+before.rest
 	}
 	r.Stopped = before.newest.stopped && !before.Torn
 	r.remove = append(r.remove, stale...)
@@ -164,7 +167,7 @@ func oldest(numbers []uint64, load Loader) (uint64, error) {
 			return max(s.newest.first, 1), nil
 		}
 	}
-	return 0, &DamageError{SegmentName(numbers[len(numbers)-1]), segmentHeader, errBroken}
+	return 1, nil // a log that is so young need not have been synced: see cut
 }
 
 // begins returns where in the log s begins, the oldest segment that counts. If
@@ -198,7 +201,7 @@ func (r *Recovery) findLast(numbers []uint64, load Loader) (*Segment, []uint64, 
 		}
 		if s.Torn {
 			r.Cut = &DamageError{SegmentName(s.Number), s.End, errBroken}
-			r.CutBytes += s.Size - s.End
+			r.CutBytes += s.rest
 		}
 		r.remove = append(r.remove, SegmentName(s.Number))
 		load.Done(s)

@@ -15,8 +15,9 @@ type Loss struct {
 	Span // of the file; empty for a segment that is not there at all
 	What string
 
-	// Tail says that it can be the end of a log that was not synced when the
-	// system crashed: the server cuts the log there, and says so.
+	// Tail says that it can be where a log ends that was not synced when the
+	// system crashed: a server cuts the log there, and says so. It then does
+	// not read what is behind it, whole or not.
 	Tail bool
 }
 
@@ -37,6 +38,7 @@ type Salvage struct {
 	malformed []Loss // in whole frames
 	first     uint64 // number of the oldest segment that counts
 	synced    int64  // position
+	stopped   bool   // the log ends on purpose
 	frames    int
 	records   int
 }
@@ -78,6 +80,9 @@ func (s *Salvage) Read(number uint64, data []byte) error {
 	})
 	s.first = max(s.first, in.oldest)
 	s.synced = max(s.synced, in.synced)
+	if len(in.Frames) > 0 {
+		s.stopped = in.stopped
+	}
 	s.frames += len(in.Frames)
 	to := &segment{number: number}
 	return in.each(func(_ Span, _ int64, e *entry) error {
@@ -169,23 +174,25 @@ func (s *Salvage) lossesIn(seg *surveyed, start int64, next *surveyed) (losses [
 	if seg.err != nil {
 		return []Loss{{File: name, Span: Span{0, seg.size}, What: seg.err.Error()}}
 	}
+	tail := func(at int64) bool { return start+at >= s.synced && seg.header == nil }
 	lose := func(span Span, what string) {
-		losses = append(losses, Loss{
-			File: name, Span: span, What: what, Tail: start+span.From >= s.synced && seg.header == nil,
-		})
+		// A server that stops has written everything.
+		losses = append(losses, Loss{File: name, Span: span, What: what, Tail: tail(span.From) && !s.stopped})
 	}
 	for _, gap := range seg.gaps {
 		if gap.From == 0 {
 			losses = append(losses, Loss{File: name, Span: gap, What: seg.header.Error() + "; what follows can be read nevertheless"})
 			continue
 		}
-		lose(gap, "no whole frame")
+		lose(gap, "no whole frame, though others follow")
 	}
 	switch end := endOf(seg, next); {
 	case end > seg.end:
-		lose(Span{seg.end, end}, "no whole frame")
+		lose(Span{seg.end, end}, "no whole frame, though others follow")
+	case seg.torn > 0 && next == nil:
+		losses = append(losses, Loss{File: name, Span: Span{seg.end, seg.torn}, What: "no whole frame at the end", Tail: tail(seg.end)})
 	case seg.torn > 0:
-		lose(Span{seg.end, seg.torn}, "no whole frame, though the log goes on")
+		lose(Span{seg.end, seg.torn}, "no whole frame, though others follow")
 	}
 	return losses
 }

@@ -129,6 +129,7 @@ type Segment struct {
 	sealer sealer
 	ends   []int64 // of the frames, ascending; the first begins behind the header
 	stray  []int64 // offsets of whole frames behind End
+	rest   int64   // bytes behind End up to the last that is not zero
 	first  mark    // what the segment begins with, if it has frames
 	newest mark    // the newest of its marks, with what they say together
 }
@@ -157,6 +158,7 @@ func ReadSegment(number uint64, data []byte) (*Segment, error) {
 	if len(tail) > 0 {
 		s.findStray() // zeros are no proof that nothing stood there
 	}
+	s.rest = int64(len(bytes.TrimRight(tail, "\x00")))
 	s.Torn = len(s.stray) > 0 || len(bytes.TrimLeft(tail[:min(len(tail), terminator)], "\x00")) > 0
 	return s, s.readMarks()
 }
@@ -182,9 +184,6 @@ func (s *Segment) findStray() {
 
 // Frames returns how many frames there are before End.
 func (s *Segment) Frames() int { return len(s.ends) }
-
-// position returns where in the log the segment begins.
-func (s *Segment) position() int64 { return s.first.position }
 
 // synced returns up to which position of the log the segment's frames claim
 // that it was synced, those behind End included.

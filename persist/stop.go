@@ -34,6 +34,12 @@ func (j *Journal) Finish(write func(*Batch) error) error {
 	if j.head().used == segmentHeader {
 		return nil // nothing has happened since the start
 	}
+	if p := j.Unsynced(); p != nil && j.opts.Sync == SyncLater {
+		if err := p.Sync(); err != nil {
+			return err
+		}
+		j.Synced(p.Position) // so that the last frame vouches for all the others
+	}
 	j.stopped = true
 	j.reserve(recordOverhead)
 	return cut()

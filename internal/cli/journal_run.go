@@ -78,7 +78,7 @@ func describe(b journal.Problem) string {
 		s += fmt.Sprintf(" (%d bytes)", b.Bytes())
 	}
 	if b.Tail {
-		s += "; it was being written when the system or the server crashed, which is no damage"
+		s += "; it can be what a crash leaves, which is no damage: a server cuts the log there"
 	}
 	return s
 }

@@ -51,23 +51,23 @@ func Dump(dir string, most int, f func([]Field) error, problem func(Problem)) er
 
 func (p place) dumpSegment(number uint64, busy bool, most int, f func([]Field) error, problem func(Problem)) error {
 	name := filepath.Join(p.dir, persist.SegmentName(number))
-	data, err := readWhatCan(name)
+	s, size, err := inspectFile(name, number)
+	for try := 1; busy && try < lookTries && (err != nil || len(s.Gaps) > 0); try++ {
+		// It may have been written to, or made another, while it was read.
+		time.Sleep(lookPause)
+		s, size, err = inspectFile(name, number)
+	}
 	if busy && errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		problem(Problem{File: name, What: err.Error()})
-		return nil
-	}
-	s, err := persist.Inspect(number, data)
-	if err != nil {
-		problem(Problem{File: name, To: int64(len(data)), What: err.Error()})
+		problem(Problem{File: name, To: size, What: err.Error()})
 		return nil
 	}
 	gaps := s.Gaps
 	tellGaps := func(before int64) {
 		for ; len(gaps) > 0 && gaps[0].From < before; gaps = gaps[1:] {
-			what := "no whole frame"
+			what := "no whole frame, though others follow"
 			if gaps[0].From == 0 {
 				what = s.Header.Error()
 			}
@@ -84,9 +84,20 @@ func (p place) dumpSegment(number uint64, busy bool, most int, f func([]Field) e
 		problem(Problem{File: name, From: rest.From, To: rest.To, What: err.Error()})
 	})
 	if err == nil && s.Torn > 0 && !busy {
-		problem(Problem{File: name, From: s.End, To: s.Torn, What: "no whole frame", Tail: true})
+		problem(Problem{File: name, From: s.End, To: s.Torn, What: "no whole frame at the end", Tail: true})
 	}
 	return err
+}
+
+// inspectFile looks for what there is in a segment's file, and returns its size
+// as far as it is known.
+func inspectFile(name string, number uint64) (*persist.Inspection, int64, error) {
+	data, err := readWhatCan(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	s, err := persist.Inspect(number, data)
+	return s, int64(len(data)), err
 }
 
 // appendEntry appends the fields of e.

@@ -145,10 +145,10 @@ func (s *Server) commit(alone bool) {
 // maySend reports whether replies may leave that depend on that batch of the
 // journal.
 func (s *Server) maySend(batch uint64) bool {
-	if batch == 0 {
-		return true
+	if s.failed.Load() {
+		return false // it may tell of something that was not recorded
 	}
-	return batch <= s.opts.Journal.Settled() && !s.failed.Load()
+	return batch == 0 || batch <= s.opts.Journal.Settled()
 }
 
 // fail ends everything because of the journal's error. The mutex is held.

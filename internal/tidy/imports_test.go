@@ -23,9 +23,9 @@ type layer struct {
 // add to a row merely to make a build pass.
 var mayImport = []layer{
 	{"cmd/spoked", []string{"internal/cli"}},
-	{"internal/cli", []string{"internal/config", "internal/daemon"}},
+	{"internal/cli", []string{"internal/config", "internal/control", "internal/daemon", "internal/journal"}},
 	{"internal/daemon", []string{
-		"internal/config", "internal/journal", "internal/server", "internal/session",
+		"internal/config", "internal/control", "internal/journal", "internal/server", "internal/session",
 		"github.com/coreos/go-systemd/v22", "go.uber.org/zap", "golang.org/x/sys",
 	}},
 	{"internal/server", []string{
@@ -33,6 +33,7 @@ var mayImport = []layer{
 		"go.uber.org/zap", "golang.org/x/sys",
 	}},
 	{"internal/config", []string{"proto"}},
+	{"internal/control", nil},
 	{"internal/journal", []string{"persist", "queue", "go.uber.org/zap", "golang.org/x/sys"}},
 	{"internal/session", []string{"persist", "proto", "queue"}},
 	{"persist", []string{"queue", "golang.org/x/sys"}},

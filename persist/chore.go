@@ -26,9 +26,12 @@ func (j *Journal) Chore() *Chore {
 func (j *Journal) nextChore() *Chore {
 	if j.pins == 0 && len(j.freed) > 0 {
 		s := j.freed[0]
-		if s.size == j.opts.SegmentSize && len(j.spares) < j.wantedSpares() {
+		if s.size == j.opts.SegmentSize && j.free() < j.kept()+j.opts.SegmentSize/2 {
 			return j.recycle(s)
 		}
+		return j.remove(s)
+	}
+	if s := j.superfluous(); s != nil {
 		return j.remove(s)
 	}
 	if !j.giveUp && j.spareDue() {
@@ -75,29 +78,35 @@ func (j *Journal) Done(c *Chore, err error) error {
 // Full reports whether the disk had no room for another segment.
 func (j *Journal) Full() bool { return j.full }
 
-// wantedSpares returns how many segments are kept ready. Cleaning needs one to
-// copy to when the disk has no room for more. If there is much to be cleaned,
-// another is for what goes on meanwhile.
-func (j *Journal) wantedSpares() int {
-	if j.live < 8*j.opts.SegmentSize {
-		return 1
-	}
-	return 2
-}
-
-// spareDue reports whether a segment is to be made. The last one may wait
-// until the head is half full if little lives, and if the files have twice the bytes that live
-// and two segments, a little longer: one that is freed may do.
+// spareDue reports whether a segment is to be made: when what there is room for
+// is less than cleaning needs and half a segment. While the files have twice
+// the bytes that live and two segments it waits until the head is nearly full:
+// one that is freed may do.
 func (j *Journal) spareDue() bool {
-	wanted := j.wantedSpares()
-	if len(j.spares) >= wanted {
+	size, h := j.opts.SegmentSize, j.head()
+	if j.free() >= j.kept()+size/2 {
 		return false
 	}
-	size, h := j.opts.SegmentSize, j.head()
-	if h.size-h.used < size/8 {
-		return true
+	return j.disk()+size <= 2*(j.needed()+size) || len(j.spares) == 0 && h.size-h.used < size/8
+}
+
+// superfluous takes a spare out that is not needed any more, if the files have
+// more than twice the bytes that live and two segments.
+func (j *Journal) superfluous() *segment {
+	n := len(j.spares) - 1
+	if j.pins > 0 || n < 1 || j.disk() <= 2*(j.needed()+j.opts.SegmentSize) {
+		return nil
 	}
-	return j.disk()+size <= 2*(j.needed()+size) && (len(j.spares) < wanted-1 || h.size-h.used < size/2 || j.live >= 4*size)
+	s := j.spares[n]
+	j.spares = j.spares[:n]
+	j.freed = append([]*segment{s}, j.freed...) // where remove takes it from
+	return s
+}
+
+// Over reports whether the files are larger than they should be, and that is
+// because segments that nothing is left in have to wait for a sync.
+func (j *Journal) Over() bool {
+	return j.evacuated > 0 && j.disk() > 2*(j.needed()+j.opts.SegmentSize)
 }
 
 // newSegment returns the segment that will follow all there are.

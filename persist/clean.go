@@ -37,12 +37,11 @@ func (j *Journal) portion() int64 {
 	if s.next.at > 0 {
 		held -= s.used * int64(s.next.at) / int64(len(s.ids.deltas))
 	}
-	debt := held - live*8/5 - size/2
-	if j.full && held > live+live/8+size/4 {
-		debt = max(debt, size)
+	if j.cramped() && (held > live+size/16 || j.lives(s) < s.used-s.used/32) {
+		return 2 * s.used
 	}
 	n := int64(0)
-	if debt > 0 {
+	if debt := held - live*8/5 - size/2; debt > 0 {
 		n = 4*int64(len(j.frame)) + debt/4
 	}
 	if j.closedSize > 2*live {
@@ -51,35 +50,80 @@ func (j *Journal) portion() int64 {
 	if n > 0 || j.closedSize > 2*live {
 		n = min(n+leastCleaned, mostCleaned)
 	}
-	if j.cramped() {
-		n = max(n, s.used+s.used/2)
+	return n
+}
+
+// A disk without room.
+//
+// What room there is, in the head and the spares, is for three things. Cleaning
+// needs as much as lives in the oldest segment before that can go, and the ends
+// of jobs are what gives it something to gain: so that much is for these two
+// alone. Changes of jobs may use more, and new jobs, what is left. When the disk
+// has no room for another segment, cleaning does one segment after the other,
+// each in one go, as long as it gains by it.
+
+// free returns how many bytes there is room for, those of the frame included.
+func (j *Journal) free() int64 {
+	n := j.head().size - j.head().used
+	for _, s := range j.spares {
+		n += s.size - s.used
 	}
 	return n
 }
 
-// cramped reports whether the disk is full and the batch has touched the room
-// beyond what cleaning needs. Then a segment is cleaned in one go, while there
-// is room for what lives in it.
-func (j *Journal) cramped() bool {
-	return j.full && j.Dirty() && j.free() < 2*j.opts.SegmentSize
+// kept returns how many bytes of room are kept for cleaning.
+func (j *Journal) kept() int64 {
+	return min(j.opts.SegmentSize, j.needed()) + j.opts.SegmentSize/4
 }
 
-// free returns how many bytes there is room for, those of the frame included.
-func (j *Journal) free() int64 {
-	return j.head().size - j.head().used + int64(len(j.spares))*j.opts.SegmentSize
+// cramped reports whether the disk is full, and the batch has touched room that
+// new jobs may not have.
+func (j *Journal) cramped() bool {
+	return j.full && j.Dirty() && j.free() < j.kept()+j.opts.SegmentSize/2
+}
+
+// fits reports whether n bytes can be recorded without more room than there is,
+// and asks for more unless the disk is known to be full.
+func (j *Journal) fits(n int64) bool {
+	n += int64(len(j.frame)) + 3*(frameHeader+terminator) + recordOverhead
+	if n <= j.free() {
+		return true
+	}
+	if !j.full {
+		j.full = isFull(j.extend(j.head(), n))
+	}
+	return !j.full
 }
 
 // lives returns how many bytes what lives in s takes at most when it is copied.
-func (j *Journal) lives(s *segment) (n int64) {
+// O(jobs that were ever in s), and afterwards O(1).
+func (j *Journal) lives(s *segment) int64 {
+	if s.counted {
+		return s.lives
+	}
+	s.counted, s.lives = true, 0
 	for c := s.next; ; {
 		id, ok := c.id(&s.ids)
 		if !ok {
-			return n
+			return s.lives
 		}
 		if r, ok := j.engine.Describe(id); ok && r.Segment == uint32(s.number) {
-			n += liveSize(r) + 24
+			s.lives += movedSize(r)
 		}
 	}
+}
+
+// movedSize is how many bytes a job takes when it is copied, and hardly ever
+// more.
+func movedSize(r *queue.Record) int64 {
+	n := liveSize(r) + 6
+	if r.State == queue.Delayed {
+		n += 14
+	}
+	if r.Reserves|r.Timeouts|r.Releases|r.Buries|r.Kicks != 0 {
+		n += 12
+	}
+	return n
 }
 
 // closed returns the oldest segment that has not been evacuated, or nil if
@@ -96,19 +140,20 @@ func (j *Journal) CleaningDue() bool { return j.portion() > 0 }
 
 // clean adds a portion of cleaning to the frame, if some is due.
 func (j *Journal) clean() {
-	cramped := j.cramped()
-	if s := j.closed(); cramped && s != nil && j.lives(s)+int64(len(j.frame))+4*recordOverhead > j.free() {
-		return // what was copied would only take room
+	limit := j.portion()
+	if limit > 0 {
+		j.seal() // so that the jobs that are copied stand in a frame with times near theirs
 	}
-	for limit := j.portion(); limit > 0; {
+	for limit > 0 {
 		s := j.closed()
-		if s == nil {
-			return
+		if s == nil || j.full && s.next.at == 0 && !j.fits(j.lives(s)) {
+			return // or it would take room, and not give any
 		}
+		at := s.next
 		id, ok := s.next.id(&s.ids)
 		if !ok {
 			j.evacuate(s)
-			if cramped {
+			if j.full {
 				return // it must be gone before the next
 			}
 			continue
@@ -117,6 +162,10 @@ func (j *Journal) clean() {
 		r, ok := j.engine.Describe(id)
 		if !ok || r.Segment != uint32(s.number) {
 			continue
+		}
+		if !j.fits(movedSize(r)) {
+			s.next = at
+			return
 		}
 		limit -= j.move(r)
 	}

@@ -83,8 +83,8 @@
 //	5   0     job         base     created: zigzag of base - the instant
 //	6   0     job change  0        delay, a duration. In a pause: its length
 //	7   0     job         0        ttr, a duration
-//	8   0     job change  base + delay   when a delayed job is ready: zigzag of
-//	                               the instant - base. In a pause: its end
+//	8   0     job change  *        when a delayed job is ready: zigzag of the
+//	                               instant - base. In a pause: its end
 //	9   0     job change  0        of a buried job, the number of its burial:
 //	                               smaller ones come first. In a mark: the
 //	                               highest ever
@@ -99,6 +99,8 @@
 //	                               in the mark that a segment begins with
 //	18  0     mark        0        offset where the segment before ends; the same
 //	19  0     mark        0        1: the server was stopped, and this is the end
+//
+// (*) In a job, created + delay; in a change, base + delay.
 //
 // The zigzag of v is 2v, or -2v-1 if v is negative. A duration is twice the
 // number of seconds, or if it is not a whole number of them, twice the number

@@ -342,8 +342,7 @@ func (r *Recovery) Log() (oldest, newest uint64, used int64) {
 // Live returns how many bytes of a journal the jobs of RecoverExcerpt would
 // need alone. O(jobs).
 func (r *Recovery) Live() int64 {
-	jobs, _, names := r.Engine.Weight()
-	n := int64(jobs)*liveOverhead + names
+	n := r.Engine.Sum(headSize)
 	for _, size := range r.excerpt.sizes {
 		n += int64(size)
 	}

@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"path"
 
@@ -95,6 +96,9 @@ type segment struct {
 	pauses []string // tubes of which pauses were recorded
 	next   idCursor
 	freeAt int64 // once evacuated: the position in the log that must be synced before it can go
+
+	counted bool // lives is known
+	lives   int64
 }
 
 func newJournal(fs FS, opts Options, r *Recovery) *Journal {
@@ -114,8 +118,7 @@ func newJournal(fs FS, opts Options, r *Recovery) *Journal {
 			j.closedSize += s.size
 		}
 	}
-	jobs, bodies, names := r.Engine.Weight()
-	j.live = int64(jobs)*liveOverhead + bodies + names
+	j.live = r.Engine.BodyBytes() + r.Engine.Sum(headSize)
 	return j
 }
 
@@ -126,31 +129,30 @@ func (j *Journal) head() *segment { return j.segments[len(j.segments)-1] }
 func (j *Journal) path(name string) string { return path.Join(j.opts.Dir, name) }
 
 // Room reports whether another job can be recorded without touching the room
-// that deletes and cleaning need. It may have to ask the disk for some.
+// that is for what there is. It may have to ask the disk for some.
 func (j *Journal) Room(tube string, size int) bool {
-	need := int64(len(j.frame) + frameHeader + terminator + recordOverhead + len(tube) + size)
-	h := j.head()
-	rest := h.size - h.used
-	free := rest + int64(len(j.spares))*j.opts.SegmentSize
-	if j.full && free-need >= 2*j.opts.SegmentSize {
+	need := int64(recordOverhead + len(tube) + size)
+	if !j.full {
+		return j.fits(need)
+	}
+	need += int64(len(j.frame) + frameHeader + terminator)
+	if j.free()-need >= j.kept()+j.opts.SegmentSize/4 {
 		return true
 	}
-	if j.full && !j.retry {
+	if !j.retry {
 		return false
 	}
-	if !j.full && (need <= rest || len(j.spares) > 0 && need <= j.opts.SegmentSize-segmentHeader) {
-		return true
-	}
-	if len(j.spares) > 0 { // it will be in a segment of its own
-		h = j.spares[0]
-	}
-	if j.full { // as much more as another segment would be
-		need += h.size - h.used + j.opts.SegmentSize
-	}
+	// Perhaps there is room again, for as much as another segment would be.
 	j.retry = false
-	err := j.extend(h, need)
-	j.full = isFull(err)
-	return !j.full // any other error comes back when it is written to
+	h := j.head()
+	j.full = isFull(j.extend(h, h.size-h.used+j.opts.SegmentSize+need))
+	return !j.full
+}
+
+// MayChange reports whether a job can be changed without touching the room that
+// deletes and cleaning need.
+func (j *Journal) MayChange() bool {
+	return !j.full || j.free()-int64(len(j.frame)) >= j.kept()+j.opts.SegmentSize/16
 }
 
 // extend makes room in s for n more bytes at least.
@@ -184,7 +186,7 @@ func (j *Journal) reserve(n int) {
 		}
 		if h.used+need > h.size {
 			// Without room, this is the disk's last word; writing will tell.
-			_ = j.extend(h, need)
+			j.full = isFull(j.extend(h, need)) || j.full
 		}
 	}
 	if j.frame == nil {
@@ -233,7 +235,7 @@ func (j *Journal) seal() {
 	h.sealer.seal(j.frame, h.used, synced, j.base)
 	at, n := h.used, int64(len(j.frame))
 	j.frame = append(j.frame, make([]byte, terminator)...)
-	j.parts = append(j.parts, part{h.file, at, j.frame})
+	j.parts = append(j.parts, part{h.file, h.number, at, j.frame})
 	h.used += n
 	j.held += n
 	h.dirty = true
@@ -274,7 +276,17 @@ func (j *Journal) job(r *queue.Record) *segment {
 	return h
 }
 
-func liveSize(r *queue.Record) int64 { return int64(liveOverhead + len(r.Tube) + len(r.Body)) }
+// liveSize is how many bytes r needs if it has just been copied, and nothing has
+// been done to the job.
+func liveSize(r *queue.Record) int64 { return headSize(r.Tube) + int64(len(r.Body)) }
+
+// headSize is liveSize but for the body.
+func headSize(tube string) int64 {
+	if tube == defaultTube {
+		return liveOverhead
+	}
+	return int64(liveOverhead + 2 + len(tube))
+}
 
 // Change implements queue.Journal.
 func (j *Journal) Change(r *queue.Record) {
@@ -294,6 +306,9 @@ func (j *Journal) End(r *queue.Record) {
 	j.written++
 	j.frame = appendEnd(j.frame, r.ID)
 	j.live -= liveSize(r)
+	if i := r.Segment - uint32(j.segments[0].number); i < uint32(len(j.segments)) && j.segments[i].counted {
+		j.segments[i].lives -= movedSize(r)
+	}
 	j.pend(r.ID)
 }
 
@@ -347,15 +362,23 @@ type Batch struct {
 
 // part is what is to be written to one place.
 type part struct {
-	file File
-	at   int64
-	data []byte
+	file    File
+	segment uint64
+	at      int64
+	data    []byte
+}
+
+func (p part) write() error {
+	if _, err := p.file.WriteAt(p.data, p.at); err != nil {
+		return fmt.Errorf("%s: %w", SegmentName(p.segment), err)
+	}
+	return nil
 }
 
 // Write writes the batch without syncing it.
 func (b *Batch) Write() error {
 	for _, p := range b.parts {
-		if _, err := p.file.WriteAt(p.data, p.at); err != nil {
+		if err := p.write(); err != nil {
 			return err
 		}
 	}
@@ -365,7 +388,7 @@ func (b *Batch) Write() error {
 // WriteSync writes the batch and makes it durable.
 func (b *Batch) WriteSync() error {
 	for i, p := range b.parts {
-		if _, err := p.file.WriteAt(p.data, p.at); err != nil {
+		if err := p.write(); err != nil {
 			return err
 		}
 		if i < len(b.parts)-1 && b.parts[i+1].file == p.file {

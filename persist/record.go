@@ -58,8 +58,9 @@ const (
 	// recordOverhead is more than a record needs besides tube and body.
 	recordOverhead = 160
 
-	// liveOverhead is what a job that was just copied needs besides them.
-	liveOverhead = 28
+	// liveOverhead is what a job that was just copied needs besides them, if
+	// nothing has been done to it.
+	liveOverhead = 20
 )
 
 // State numbers on disk.
@@ -163,16 +164,18 @@ func appendJobFields(b []byte, base int64, r *queue.Record) []byte {
 	}
 	b = appendUnless0(b, tagCreated, zigzag(base-r.Created))
 	b = appendNumber(b, tagTTR, fromDuration(r.TTR))
-	return appendChangeFields(b, base, r)
+	return appendChangeFields(b, base, r.Created, r)
 }
 
-func appendChangeFields(b []byte, base int64, r *queue.Record) []byte {
+// appendChangeFields appends what can change. A delay counts from the instant
+// from, unless something else is said.
+func appendChangeFields(b []byte, base, from int64, r *queue.Record) []byte {
 	b = appendUnless0(b, tagPri, uint64(r.Pri))
 	b = appendUnless0(b, tagDelay, fromDuration(r.Delay))
 	switch r.State {
 	case queue.Delayed:
 		b = appendNumber(b, tagState, stateDelayed)
-		if r.At != base+r.Delay {
+		if r.At != from+r.Delay {
 			b = appendNumber(b, tagAt, zigzag(r.At-base))
 		}
 	case queue.Buried:
@@ -193,7 +196,7 @@ func appendChangeFields(b []byte, base int64, r *queue.Record) []byte {
 func appendChange(b []byte, base int64, r *queue.Record) []byte {
 	b = append(b, kindChange, 0)
 	begin := len(b)
-	b = appendChangeFields(appendNumber(b, tagID, r.ID), base, r)
+	b = appendChangeFields(appendNumber(b, tagID, r.ID), base, base, r)
 	return closeRecord(b, begin)
 }
 
@@ -346,7 +349,7 @@ func (e *entry) readFields(b []byte, base int64) error {
 	case stateDelayed:
 		r.State, r.At = queue.Delayed, at
 		if !hasAt {
-			r.At = base + r.Delay
+			r.At = r.Created + r.Delay // of a change, base + r.Delay
 		}
 	case stateBuried:
 		r.State = queue.Buried

@@ -133,6 +133,9 @@ func (e *Engine) ReserveJob(now int64, c *Client, id uint64) (Job, error) {
 	if slot == 0 || e.jobs.At(slot).state == Reserved {
 		return Job{}, ErrNotFound
 	}
+	if e.jobs.At(slot).state != Ready && !e.mayChange() {
+		return Job{}, ErrOutOfMemory
+	}
 	e.countWorker(c)
 	j := e.jobs.At(e.detach(slot))
 	if j.state != Ready { // it will not be buried or delayed again when it is let go
@@ -178,11 +181,15 @@ func (e *Engine) Delete(c *Client, id uint64) error {
 }
 
 // Release returns a job that c has reserved to its tube, with a new priority
-// and after a delay. O(log jobs).
+// and after a delay. If the journal has no room for that, the job stays
+// reserved, as with all that changes jobs. O(log jobs).
 func (e *Engine) Release(now int64, c *Client, id uint64, pri uint32, delay time.Duration) error {
 	slot := e.reservedBy(c, id)
 	if slot == 0 {
 		return ErrNotFound
+	}
+	if !e.mayChange() {
+		return ErrOutOfMemory
 	}
 	j := e.jobs.At(e.detach(slot))
 	j.pri, j.delay = pri, int64(delay)
@@ -203,6 +210,9 @@ func (e *Engine) Bury(c *Client, id uint64, pri uint32) error {
 	slot := e.reservedBy(c, id)
 	if slot == 0 {
 		return ErrNotFound
+	}
+	if !e.mayChange() {
+		return ErrOutOfMemory
 	}
 	j := e.jobs.At(e.detach(slot))
 	j.pri = pri
@@ -235,12 +245,12 @@ func (e *Engine) Kick(now int64, c *Client, n uint32) uint32 {
 	t := c.used
 	kicked := uint32(0)
 	if t.buried.head != 0 {
-		for ; kicked < n && t.buried.head != 0; kicked++ {
+		for ; kicked < n && t.buried.head != 0 && e.mayChange(); kicked++ {
 			e.kick(now, t.buried.head)
 		}
 		return kicked
 	}
-	for ; kicked < n && t.jobs[Delayed] > 0; kicked++ {
+	for ; kicked < n && t.jobs[Delayed] > 0 && e.mayChange(); kicked++ {
 		slot, _, _ := t.delayed.First()
 		e.kick(now, slot)
 	}
@@ -256,6 +266,9 @@ func (e *Engine) KickJob(now int64, id uint64) error {
 	}
 	if s := e.jobs.At(slot).state; s != Buried && s != Delayed {
 		return ErrNotFound
+	}
+	if !e.mayChange() {
+		return ErrOutOfMemory
 	}
 	e.kick(now, slot)
 	return nil
@@ -312,6 +325,9 @@ func (e *Engine) Pause(now int64, name []byte, delay time.Duration) error {
 	t := e.byName[string(name)]
 	if t == nil {
 		return ErrNotFound
+	}
+	if !e.mayChange() {
+		return ErrOutOfMemory
 	}
 	t.pauses++
 	if t.pauseTimer != 0 {

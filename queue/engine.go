@@ -55,6 +55,7 @@ type Engine struct {
 	journal Journal // or nil
 	record  Record  // scratch, for the journal
 	burials uint64  // ever
+	closing bool
 
 	draining bool
 	rand     *rand.Rand

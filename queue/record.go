@@ -27,6 +27,9 @@ type Journal interface {
 	// Room reports whether there is room to keep another job, with a body of
 	// size bytes. If not, it is not put.
 	Room(tube string, size int) bool
+	// MayChange reports whether there is room to keep changes of jobs. If not,
+	// they are not made, apart from the ends of jobs.
+	MayChange() bool
 	// Job records a job that was not there before, and returns its Segment.
 	Job(r *Record) (segment uint32)
 	// Change records a job's new State, Pri, Delay, At, Burial and counts.
@@ -40,6 +43,10 @@ type Journal interface {
 
 // SetJournal has all further effects recorded in j.
 func (e *Engine) SetJournal(j Journal) { e.journal = j }
+
+// Closing tells that the server stops: clients leave because of that from now
+// on, and that tubes which are paused go with them is not recorded.
+func (e *Engine) Closing() { e.closing = true }
 
 // describe returns what is to be recorded of j in state s. It is valid until
 // the next call.
@@ -100,6 +107,9 @@ func (e *Engine) recordChange(j *job, s State, at int64) {
 	}
 }
 
+// mayChange reports whether a change of a job could be recorded.
+func (e *Engine) mayChange() bool { return e.journal == nil || e.journal.MayChange() }
+
 func (e *Engine) recordEnd(j *job) {
 	if e.journal != nil {
 		e.journal.End(e.describe(j, j.state, 0))
@@ -107,7 +117,7 @@ func (e *Engine) recordEnd(j *job) {
 }
 
 func (e *Engine) recordPause(t *tube, until int64) {
-	if e.journal != nil {
+	if e.journal != nil && !e.closing {
 		e.journal.Pause(t.name, until, t.pause)
 	}
 }

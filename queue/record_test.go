@@ -16,7 +16,8 @@ type journal struct {
 	log     []entry
 	heard   int      // entries that news has told
 	segment uint32   // of jobs
-	full    bool     // there is no room
+	full    bool     // there is no room for jobs
+	stuck   bool     // nor for changes
 	asked   []string // what there was to be room for
 }
 
@@ -34,6 +35,8 @@ func (j *journal) Room(tube string, size int) bool {
 	j.asked = append(j.asked, fmt.Sprintf("%s %d", tube, size))
 	return !j.full
 }
+
+func (j *journal) MayChange() bool { return !j.stuck }
 
 func (j *journal) Job(r *queue.Record) uint32 {
 	j.add("job", r).job.Segment = j.segment
@@ -449,4 +452,56 @@ func TestJobsGoByID(t *testing.T) {
 		}
 	}
 	s.want("jobs until the break", n, uint32(7))
+}
+
+// Without room for changes, none is made, and nothing else is lost by that;
+// jobs can be deleted.
+func TestNoRoomForChanges(t *testing.T) {
+	s := newKeptStage(t)
+	c := s.client("default")
+	var ids []uint64
+	for range 5 {
+		id, err := s.putBody("default", "x")
+		s.want("Insert", err, nil)
+		ids = append(ids, id)
+	}
+	held, buried := ids[0], ids[1]
+	for _, id := range []uint64{held, buried} {
+		if _, err := s.engine.ReserveJob(s.now, c, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.want("Bury", s.engine.Bury(c, buried, 0), nil)
+	s.journal.stuck = true
+	recorded := len(s.journal.log)
+	s.want("Release", s.engine.Release(s.now, c, held, 0, 0), queue.ErrOutOfMemory)
+	s.want("Bury", s.engine.Bury(c, held, 0), queue.ErrOutOfMemory)
+	s.want("KickJob", s.engine.KickJob(s.now, buried), queue.ErrOutOfMemory)
+	s.want("Kick", s.engine.Kick(s.now, c, 10), uint32(0))
+	s.want("Pause", s.engine.Pause(s.now, []byte("default"), minute), queue.ErrOutOfMemory)
+	_, err := s.engine.ReserveJob(s.now, c, buried)
+	s.want("ReserveJob", err, queue.ErrOutOfMemory)
+	s.want("recorded", len(s.journal.log), recorded)
+	s.want("reserved", s.engine.Stats().Jobs[queue.Reserved], 1)
+	s.want("buried", s.engine.Stats().Jobs[queue.Buried], 1)
+	_, err = s.engine.ReserveJob(s.now, c, ids[2]) // which is not recorded
+	s.want("ReserveJob", err, nil)
+	for _, id := range ids[:3] {
+		s.want("Delete", s.engine.Delete(c, id), nil)
+	}
+	s.journal.stuck = false
+	s.want("Pause", s.engine.Pause(s.now, []byte("default"), minute), nil)
+}
+
+// A tube that is paused goes with the last client when the server stops, but
+// its pause is not over.
+func TestClosingKeepsPauses(t *testing.T) {
+	s := newKeptStage(t)
+	c := s.client("c")
+	s.engine.Watch(c, []byte("a"))
+	s.want("Pause", s.engine.Pause(s.now, []byte("a"), minute), nil)
+	recorded := len(s.journal.log)
+	s.engine.Closing()
+	s.engine.Disconnect(s.now, c)
+	s.want("recorded", len(s.journal.log), recorded)
 }

@@ -113,16 +113,21 @@ func (e *Engine) JobStats(now int64, id uint64) (JobStats, error) {
 	return s, nil
 }
 
-// Weight returns how many jobs there are, and the bytes of their bodies and of
-// the names of their tubes, counted for each job. O(tubes).
-func (e *Engine) Weight() (jobs int, bodies, names int64) {
+// Len returns the number of jobs.
+func (e *Engine) Len() int { return e.jobs.Len() }
+
+// BodyBytes returns the bytes of all bodies.
+func (e *Engine) BodyBytes() int64 { return int64(e.bodies.Total()) }
+
+// Sum returns the sum over all jobs of what weight returns for their tubes.
+// O(tubes).
+func (e *Engine) Sum(weight func(tube string) int64) (sum int64) {
 	for _, t := range e.list {
 		n := 0
 		for _, k := range t.jobs {
 			n += k
 		}
-		jobs += n
-		names += int64(n) * int64(len(t.name))
+		sum += int64(n) * weight(t.name)
 	}
-	return jobs, int64(e.bodies.Total()), names
+	return sum
 }

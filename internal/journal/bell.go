@@ -17,23 +17,36 @@ type bell interface {
 }
 
 // parkBell is a bell for a goroutine that waits in the scheduler.
-type parkBell struct{ rung chan bool } // false is the end
+type parkBell struct{ rung, over chan struct{} }
 
-func newParkBell() bell { return parkBell{make(chan bool, 2)} }
+func newParkBell() bell { return parkBell{make(chan struct{}, 1), make(chan struct{})} }
 
-func (b parkBell) ring() { b.rung <- true }
+func (b parkBell) ring() {
+	select {
+	case b.rung <- struct{}{}:
+	default: // it has been
+	}
+}
 
-func (b parkBell) end() { b.rung <- false }
+func (b parkBell) end() { close(b.over) }
 
-func (b parkBell) wait() bool { return <-b.rung }
+func (b parkBell) wait() bool {
+	select {
+	case <-b.rung:
+		return true
+	case <-b.over:
+		return false
+	}
+}
 
 func (b parkBell) sleep(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case more := <-b.rung:
-		b.rung <- more
+	case <-b.rung:
+		b.ring()
+	case <-b.over:
 	}
 }
 

@@ -68,10 +68,11 @@ type Journal struct {
 	full     bool // the log says so
 
 	// SyncLater:
-	written uint64        // newest batch written
-	since   time.Time     // when the first write that no pass covers was made; zero if there is none
-	passing time.Time     // the same of those that the pass under way covers
-	lasts   time.Duration // a pass, judged by those before
+	written  uint64        // newest batch written
+	since    time.Time     // when the first write that no pass covers was made; zero if there is none
+	passing  time.Time     // the same of those that the pass under way covers
+	lasts    time.Duration // a pass, judged by those before
+	hurrying bool          // the next pass is not to wait
 }
 
 // Names in the directory.
@@ -275,7 +276,8 @@ func (j *Journal) cut() *persist.Batch {
 
 // wrote takes note that a batch has been written. It counts as settled, unless
 // something that was written before has not been synced for longer than it
-// may: then the disk is too slow, and clients have to wait for it.
+// may: then the disk is too slow, and clients have to wait for it. So they have
+// if the files get too large because segments cannot go before the sync.
 func (j *Journal) wrote(batch uint64) {
 	j.written = batch
 	if j.mode == persist.SyncNever {
@@ -286,11 +288,16 @@ func (j *Journal) wrote(batch uint64) {
 	if j.since.IsZero() {
 		j.since = now
 	}
-	if !j.overdue(now) {
+	over := j.keep.Over()
+	if !j.overdue(now) && !over {
 		j.settled.Store(batch)
 	}
 	if !j.syncing {
 		j.syncing = true
+		j.bell.ring()
+	}
+	if over && !j.hurrying {
+		j.hurrying = true
 		j.bell.ring()
 	}
 }
@@ -314,6 +321,7 @@ func (j *Journal) syncLater() {
 		j.mu.Unlock()
 		j.bell.sleep(max(interval/4, interval-interval/10-j.lasts*3/2-age))
 		j.mu.Lock()
+		j.hurrying = false
 		p := j.keep.Unsynced()
 		j.passing, j.since = j.since, time.Time{}
 		j.mu.Unlock()

@@ -88,7 +88,7 @@ func (j *Journal) report(r *persist.Recovery, took time.Duration) {
 		j.log.Warn("the journal ends in the middle of a write; cut there: what is gone was not synced",
 			zap.String("file", r.Cut.File), zap.Int64("offset", r.Cut.Offset), zap.Int64("bytes", r.CutBytes))
 	}
-	if n, _, _ := r.Engine.Weight(); n > 0 {
+	if n := r.Engine.Len(); n > 0 {
 		j.log.Info("restored", zap.Int("jobs", n), zap.Duration("took", took), zap.Bool("clean", r.Stopped))
 	}
 }

@@ -52,7 +52,7 @@ func Repair(dir, dest string, segmentSize, now int64) (*RepairReport, error) {
 	}
 	r := &RepairReport{Dir: p.dir, New: dest, Lost: p.problems(s.Finish()), NextID: e.NextID()}
 	r.Segments, r.Frames, r.Records = s.Found()
-	r.Jobs, _, _ = e.Weight()
+	r.Jobs = e.Len()
 	for _, l := range r.Lost {
 		r.Bytes += l.Bytes()
 	}

@@ -180,7 +180,7 @@ func (c *CheckReport) restore(p place, now int64) error {
 	if err != nil {
 		return err
 	}
-	c.Jobs, _, _ = r.Engine.Weight()
+	c.Jobs = r.Engine.Len()
 	if err := r.Engine.Check(); err != nil {
 		c.fail(Problem{File: p.dir, What: "the jobs that are restored contradict each other: " + err.Error()})
 	}

@@ -191,6 +191,7 @@ func (s *Server) Close() { s.stop(true) }
 func (s *Server) stop(abruptly bool) {
 	s.mu.Lock()
 	s.closed = true
+	s.service.Engine().Closing()
 	t := s.serving
 	s.mu.Unlock()
 	if t != nil {

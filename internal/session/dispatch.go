@@ -59,6 +59,8 @@ func (s *Session) done(err error, text string) {
 		s.reply(text)
 	case queue.ErrNotIgnored:
 		s.reply(proto.NotIgnored)
+	case queue.ErrOutOfMemory:
+		s.reply(proto.OutOfMemory)
 	default:
 		s.reply(proto.NotFound)
 	}
@@ -110,7 +112,7 @@ func reserveJob(s *Session, now int64, cmd *proto.Command) {
 	j, err := s.service.engine.ReserveJob(now, s.client, cmd.ID)
 	if err != nil {
 		s.need()
-		s.reply(proto.NotFound)
+		s.done(err, "")
 		return
 	}
 	s.needJob(j.ID)

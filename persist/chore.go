@@ -26,7 +26,7 @@ func (j *Journal) Chore() *Chore {
 func (j *Journal) nextChore() *Chore {
 	if j.pins == 0 && len(j.freed) > 0 {
 		s := j.freed[0]
-		if s.size == j.opts.SegmentSize && j.free() < j.kept()+j.opts.SegmentSize/2 {
+		if s.size == j.opts.SegmentSize && j.free() < j.wanted() {
 			return j.recycle(s)
 		}
 		return j.remove(s)
@@ -57,7 +57,10 @@ func (j *Journal) openSegment() *segment {
 
 // Retry has another segment be tried to be made after that has failed. GivenUp
 // reports whether it has.
-func (j *Journal) Retry() { j.giveUp, j.retry = false, true }
+func (j *Journal) Retry() {
+	j.giveUp, j.retry = false, true
+	j.full = j.full && j.free() < j.wanted()
+}
 
 // GivenUp reports whether nothing more is done about the next segment until
 // Retry.
@@ -78,13 +81,19 @@ func (j *Journal) Done(c *Chore, err error) error {
 // Full reports whether the disk had no room for another segment.
 func (j *Journal) Full() bool { return j.full }
 
-// spareDue reports whether a segment is to be made: when what there is room for
-// is less than cleaning needs and half a segment. While the files have twice
-// the bytes that live and two segments it waits until the head is nearly full:
-// one that is freed may do.
+// wanted returns how many bytes there should be room for: what cleaning may
+// need, and half a segment for what is recorded until the next one is made.
+func (j *Journal) wanted() int64 {
+	size := j.opts.SegmentSize
+	return min(size, j.needed()) + size*3/4
+}
+
+// spareDue reports whether a segment is to be made. While the files have twice
+// the bytes that live and two segments, it waits until the head is nearly full:
+// a segment that is freed may do.
 func (j *Journal) spareDue() bool {
 	size, h := j.opts.SegmentSize, j.head()
-	if j.free() >= j.kept()+size/2 {
+	if j.free() >= j.wanted() {
 		return false
 	}
 	return j.disk()+size <= 2*(j.needed()+size) || len(j.spares) == 0 && h.size-h.used < size/8
@@ -142,7 +151,7 @@ func (j *Journal) prepare() *Chore {
 
 func (j *Journal) admit(s *segment, err error) {
 	if err != nil {
-		j.full = isFull(err)
+		j.full = j.full || isFull(err)
 		j.giveUp = true
 		return
 	}

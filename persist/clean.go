@@ -37,7 +37,7 @@ func (j *Journal) portion() int64 {
 	if s.next.at > 0 {
 		held -= s.used * int64(s.next.at) / int64(len(s.ids.deltas))
 	}
-	if j.cramped() && (held > live+size/16 || j.lives(s) < s.used-s.used/32) {
+	if j.full && j.free() < j.kept()+size/2 && j.gains(s) {
 		return 2 * s.used
 	}
 	n := int64(0)
@@ -66,31 +66,63 @@ func (j *Journal) portion() int64 {
 func (j *Journal) free() int64 {
 	n := j.head().size - j.head().used
 	for _, s := range j.spares {
-		n += s.size - s.used
+		n += s.size - s.used - recordOverhead - frameHeader - terminator // a mark
 	}
 	return n
 }
 
 // kept returns how many bytes of room are kept for cleaning.
 func (j *Journal) kept() int64 {
-	return min(j.opts.SegmentSize, j.needed()) + j.opts.SegmentSize/4
+	size := j.opts.SegmentSize
+	if !j.full {
+		return min(size, j.needed()) + size/4
+	}
+	if s := j.closed(); s != nil {
+		return j.lives(s) + size/16
+	}
+	return size / 16
 }
 
-// cramped reports whether the disk is full, and the batch has touched room that
-// new jobs may not have.
-func (j *Journal) cramped() bool {
-	return j.full && j.Dirty() && j.free() < j.kept()+j.opts.SegmentSize/2
+// gains reports whether there is something to be gained by cleaning s, or those
+// behind it.
+func (j *Journal) gains(s *segment) bool {
+	size := j.opts.SegmentSize
+	return j.held > j.needed()+size/16 && j.held > j.gained+size/16 || j.lives(s) < s.used-s.used/32
 }
 
-// fits reports whether n bytes can be recorded without more room than there is,
-// and asks for more unless the disk is known to be full.
+// Cramped reports whether changes of jobs have to be refused soon for want of
+// room, and cleaning can make some: batches should be cut and settled, and
+// chores done, until that is so no more, but
+// for no more batches than there are segments. Relieved must follow.
+func (j *Journal) Cramped() bool {
+	s := j.closed()
+	return j.full && s != nil && j.free()-int64(len(j.frame)) < j.kept()+j.opts.SegmentSize/8 && j.gains(s)
+}
+
+// Relieved ends what Cramped asks for. If it went through all segments, there is
+// nothing to gain until more has been written.
+func (j *Journal) Relieved() {
+	if j.Cramped() {
+		j.gained = j.held
+	}
+}
+
+// fits reports whether a record of n bytes can be recorded without more room
+// than there is, and asks for more unless the disk is known to be full.
 func (j *Journal) fits(n int64) bool {
-	n += int64(len(j.frame)) + 3*(frameHeader+terminator) + recordOverhead
-	if n <= j.free() {
+	s, frame := j.head(), int64(len(j.frame))
+	n += 2*(frameHeader+terminator) + recordOverhead
+	if frame+n <= s.size-s.used {
+		return true
+	}
+	if len(j.spares) > 0 && s.used+frame > segmentHeader { // it will go on there
+		s, frame = j.spares[0], 0
+	}
+	if frame+n <= s.size-s.used {
 		return true
 	}
 	if !j.full {
-		j.full = isFull(j.extend(j.head(), n))
+		j.full = isFull(j.extend(s, frame+n))
 	}
 	return !j.full
 }
@@ -102,28 +134,27 @@ func (j *Journal) lives(s *segment) int64 {
 		return s.lives
 	}
 	s.counted, s.lives = true, 0
+	base := int64(0)
 	for c := s.next; ; {
 		id, ok := c.id(&s.ids)
 		if !ok {
 			return s.lives
 		}
 		if r, ok := j.engine.Describe(id); ok && r.Segment == uint32(s.number) {
-			s.lives += movedSize(r)
+			if base == 0 {
+				base = r.Created
+			}
+			s.lives += j.copySize(base, r)
 		}
 	}
 }
 
-// movedSize is how many bytes a job takes when it is copied, and hardly ever
-// more.
-func movedSize(r *queue.Record) int64 {
-	n := liveSize(r) + 6
-	if r.State == queue.Delayed {
-		n += 14
-	}
-	if r.Reserves|r.Timeouts|r.Releases|r.Buries|r.Kicks != 0 {
-		n += 12
-	}
-	return n
+// copySize is how many bytes a job takes when it is copied to a frame with that
+// base.
+func (j *Journal) copySize(base int64, r *queue.Record) int64 {
+	const framing = 8 // of the record and the body
+	j.scratch = appendJobFields(j.scratch[:0], base, r)
+	return int64(framing + len(j.scratch) + len(r.Body))
 }
 
 // closed returns the oldest segment that has not been evacuated, or nil if
@@ -146,7 +177,7 @@ func (j *Journal) clean() {
 	}
 	for limit > 0 {
 		s := j.closed()
-		if s == nil || j.full && s.next.at == 0 && !j.fits(j.lives(s)) {
+		if s == nil || j.full && s.next.at == 0 && j.lives(s)+int64(len(j.frame))+2*recordOverhead > j.free() {
 			return // or it would take room, and not give any
 		}
 		at := s.next
@@ -163,7 +194,7 @@ func (j *Journal) clean() {
 		if !ok || r.Segment != uint32(s.number) {
 			continue
 		}
-		if !j.fits(movedSize(r)) {
+		if !j.fits(recordOverhead + int64(len(r.Tube)+len(r.Body))) {
 			s.next = at
 			return
 		}

@@ -64,6 +64,8 @@ type Journal struct {
 	parts   []part // sealed, and not yet cut
 	idle    *Batch // to be used again; nil if there is none
 	buffers [][]byte
+	scratch []byte
+	gained  int64 // held when cleaning of a full disk gained nothing more
 
 	cut, settled uint64                      // batches
 	synced       int64                       // position in the log
@@ -131,13 +133,21 @@ func (j *Journal) path(name string) string { return path.Join(j.opts.Dir, name) 
 // Room reports whether another job can be recorded without touching the room
 // that is for what there is. It may have to ask the disk for some.
 func (j *Journal) Room(tube string, size int) bool {
-	need := int64(recordOverhead + len(tube) + size)
-	if !j.full {
-		return j.fits(need)
+	record := int64(recordOverhead + len(tube) + size)
+	need := record + int64(len(j.frame)+frameHeader+terminator)
+	if !j.full && (j.free()-need >= j.kept() || !j.busy && !j.spareDue()) {
+		return j.fits(record)
 	}
-	need += int64(len(j.frame) + frameHeader + terminator)
+	if !j.full { // the next segment is late, and what is kept must not be used up meanwhile
+		s := j.head()
+		if n := len(j.spares); n > 0 {
+			s = j.spares[n-1]
+		}
+		j.full = isFull(j.extend(s, s.size-s.used+need+j.kept()-j.free()+j.opts.SegmentSize/8))
+		return !j.full
+	}
 	if j.free()-need >= j.kept()+j.opts.SegmentSize/4 {
-		return true
+		return j.fits(record)
 	}
 	if !j.retry {
 		return false
@@ -180,7 +190,7 @@ func (j *Journal) reserve(n int) {
 	if h := j.head(); h.used+need > h.size {
 		j.seal()
 		need = int64(n + 2*frameHeader + terminator + recordOverhead)
-		if len(j.spares) > 0 {
+		if len(j.spares) > 0 && h.used > segmentHeader { // no segment stays empty
 			j.roll()
 			h = j.head()
 		}
@@ -307,7 +317,7 @@ func (j *Journal) End(r *queue.Record) {
 	j.frame = appendEnd(j.frame, r.ID)
 	j.live -= liveSize(r)
 	if i := r.Segment - uint32(j.segments[0].number); i < uint32(len(j.segments)) && j.segments[i].counted {
-		j.segments[i].lives -= movedSize(r)
+		j.segments[i].lives -= liveSize(r)
 	}
 	j.pend(r.ID)
 }

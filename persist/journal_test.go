@@ -388,6 +388,7 @@ func TestFullDisk(t *testing.T) {
 					t.Errorf("recovered: got %d jobs, want the %d there were", len(got), len(want))
 				}
 				g.fs.capacity = 0
+				g.journal.Retry()
 				g.turn()
 				g.turn()
 				if _, err := g.put(0, 200); err != nil || g.journal.Full() {

@@ -335,25 +335,51 @@ func Open(fs FS, opts Options, r *Recovery) (*Journal, error) {
 	if err := j.removeOthers(r); err != nil {
 		return nil, err
 	}
-	s := &segment{number: 1, size: opts.SegmentSize, used: segmentHeader}
-	if len(j.segments) > 0 {
-		s.number = j.head().number + 1
-	}
-	var err error
-	s.file, err = j.create(j.header(s), s)
-	for isFull(err) && s.size > MinSegmentSize {
-		// Without room a small one must do, for deletes to make some.
-		j.full = true
-		s.size = max(s.size/4, MinSegmentSize)
-		s.file, err = j.create(j.header(s), s)
-	}
-	if err != nil {
+	if err := j.makeFirst(); err != nil {
 		return nil, fmt.Errorf("cannot make a segment: %w", err)
 	}
-	j.append(s)
-	j.synced = s.start
+	j.synced = j.head().start
 	r.Engine.SetJournal(j)
 	return j, nil
+}
+
+// makeFirst makes the head, and a spare if the room in the head is less than is
+// to be kept. Without room for whole ones smaller ones must do, for deletes to
+// make some.
+func (j *Journal) makeFirst() error {
+	h := &segment{number: 1, size: j.opts.SegmentSize, used: segmentHeader}
+	if len(j.segments) > 0 {
+		h.number = j.head().number + 1
+	}
+	if err := j.createAny(h, MinSegmentSize); err != nil {
+		return err
+	}
+	j.append(h)
+	for range 3 {
+		if j.free() >= j.wanted() || j.disk()+j.opts.SegmentSize > 2*(j.needed()+j.opts.SegmentSize) {
+			return nil
+		}
+		s := j.newSegment()
+		if err := j.createAny(s, max(MinSegmentSize, j.opts.SegmentSize/16)); isFull(err) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		j.spares = append(j.spares, s)
+	}
+	return nil
+}
+
+// createAny makes the file of s, smaller if there is no room, but not smaller
+// than least bytes.
+func (j *Journal) createAny(s *segment, least int64) (err error) {
+	for {
+		if s.file, err = j.create(j.header(s), s); !isFull(err) || s.size/2 < least {
+			return err
+		}
+		j.full = true
+		s.size /= 2
+	}
 }
 
 // removeOthers removes the files that do not count. What says so is durable by

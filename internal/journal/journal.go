@@ -50,6 +50,9 @@ type Journal struct {
 
 	settled atomic.Uint64 // batches; replies that depend on later ones wait
 
+	underWay int        // writes, syncs and chores that are done without the mutex
+	quiet    *sync.Cond // there is one less
+
 	// Set by Start:
 	mu     sync.Locker // the server's
 	notify func()
@@ -96,6 +99,7 @@ func (j *Journal) Engine() *queue.Engine { return j.queue }
 // may leave. Both are called with mu held.
 func (j *Journal) Start(mu sync.Locker, notify func(), fail func(error)) error {
 	j.mu, j.notify, j.fail = mu, notify, fail
+	j.quiet = sync.NewCond(mu)
 	j.chores = make(chan *persist.Chore, 1)
 	j.tick = time.AfterFunc(time.Hour, j.tock)
 	j.tick.Stop()
@@ -157,12 +161,49 @@ func (j *Journal) Commit(alone bool) {
 		j.wrote(b.Number)
 		j.keep.Settle(b)
 	}
+	j.relieve()
 	j.lookAround()
+}
+
+// relieve makes room on a full disk, as long as clients would be refused for
+// want of it otherwise. They wait meanwhile: that is better than no.
+func (j *Journal) relieve() {
+	if !j.keep.Cramped() {
+		return
+	}
+	for j.underWay > 0 && !j.failed && !j.ended {
+		j.quiet.Wait()
+	}
+	for n := j.keep.Stats().Segments + 1; n > 0 && j.keep.Cramped() && !j.failed && !j.ended; n-- {
+		b := j.keep.Cut()
+		if b == nil {
+			break
+		}
+		j.syncNow(b)
+		for c := j.keep.Chore(); c != nil && !j.failed; c = j.keep.Chore() {
+			if err := j.keep.Done(c, c.Run()); err != nil {
+				j.giveUp(err)
+			}
+		}
+	}
+	if !j.failed {
+		j.keep.Relieved()
+		j.notify()
+	}
+}
+
+// began and done bracket what is done without the mutex.
+func (j *Journal) began() { j.underWay++ }
+
+func (j *Journal) done() {
+	j.underWay--
+	j.quiet.Broadcast()
 }
 
 // lookAround starts what is to be done besides.
 func (j *Journal) lookAround() {
 	if c := j.keep.Chore(); c != nil {
+		j.began()
 		j.chores <- c // there is never more than one
 	}
 	if !j.ticking && j.keep.CleaningDue() {
@@ -221,6 +262,7 @@ func (j *Journal) work() {
 	for c := range j.chores {
 		err := c.Run()
 		j.mu.Lock()
+		j.done()
 		if fatal := j.keep.Done(c, err); fatal != nil {
 			j.giveUp(fatal)
 		} else if err != nil {
@@ -240,9 +282,11 @@ func (j *Journal) syncAlways() {
 	for j.bell.wait() {
 		j.mu.Lock()
 		for b := j.cut(); b != nil; b = j.cut() {
+			j.began()
 			j.mu.Unlock()
 			err := b.WriteSync()
 			j.mu.Lock()
+			j.done()
 			j.synced(b, err)
 			j.notify()
 		}
@@ -254,8 +298,22 @@ func (j *Journal) syncAlways() {
 	}
 }
 
-// syncNow writes and syncs b.
-func (j *Journal) syncNow(b *persist.Batch) { j.synced(b, b.WriteSync()) }
+// syncNow writes b, and syncs all that was written, unless that is never done.
+func (j *Journal) syncNow(b *persist.Batch) {
+	if j.mode == persist.SyncAlways {
+		j.synced(b, b.WriteSync())
+		return
+	}
+	j.written = b.Number
+	j.synced(b, b.Write())
+	if p := j.keep.Unsynced(); p != nil && j.mode == persist.SyncLater && !j.failed {
+		if err := p.Sync(); err != nil {
+			j.giveUp(err)
+			return
+		}
+		j.keep.Synced(p.Position)
+	}
+}
 
 // synced takes note of how writing and syncing b has ended.
 func (j *Journal) synced(b *persist.Batch, err error) {
@@ -324,6 +382,7 @@ func (j *Journal) syncLater() {
 		j.hurrying = false
 		p := j.keep.Unsynced()
 		j.passing, j.since = j.since, time.Time{}
+		j.began()
 		j.mu.Unlock()
 		begin := time.Now()
 		var err error
@@ -332,6 +391,7 @@ func (j *Journal) syncLater() {
 		}
 		j.lasts = max(time.Since(begin), j.lasts*15/16)
 		j.mu.Lock()
+		j.done()
 		j.passed(p, err)
 		j.mu.Unlock()
 	}
@@ -370,6 +430,7 @@ func (j *Journal) Stop() error {
 	}
 	j.mu.Lock()
 	j.ended = true
+	j.quiet.Broadcast()
 	j.tick.Stop()
 	j.retry.Stop()
 	j.mu.Unlock()

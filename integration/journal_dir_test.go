@@ -380,3 +380,6 @@ func readAll(t *testing.T, dir, pattern string) (all []string) {
 	}
 	return all
 }
+
+// fullBody is the body of the job that is put after so many others.
+func fullBody(n int) string { return fmt.Sprintf("%06d%s", n, strings.Repeat("x", 994)) }

@@ -1,7 +1,8 @@
 package persist
 
 import (
-	"fmt"
+	"errors"
+	"io/fs"
 	"math/rand/v2"
 	"path"
 
@@ -86,10 +87,11 @@ type Journal struct {
 type segment struct {
 	number uint64
 	sealer sealer
-	file   File  // nil if it is not open
-	size   int64 // of the file
-	used   int64 // bytes, the terminator not included
-	start  int64 // position in the log of its first byte
+	file   File   // nil if it is not open
+	name   string // of the file
+	size   int64  // of the file
+	used   int64  // bytes, the terminator not included
+	start  int64  // position in the log of its first byte
 
 	dirty bool // written to since the last sync
 
@@ -245,7 +247,7 @@ func (j *Journal) seal() {
 	h.sealer.seal(j.frame, h.used, synced, j.base)
 	at, n := h.used, int64(len(j.frame))
 	j.frame = append(j.frame, make([]byte, terminator)...)
-	j.parts = append(j.parts, part{h.file, h.number, at, j.frame})
+	j.parts = append(j.parts, part{h.file, h.name, at, j.frame})
 	h.used += n
 	j.held += n
 	h.dirty = true
@@ -265,6 +267,7 @@ func (j *Journal) append(s *segment) {
 		s.start = j.head().end()
 		j.closedSize += j.head().size
 	}
+	s.name = j.path(SegmentName(s.number))
 	j.segments = append(j.segments, s)
 	j.held += s.used
 }
@@ -372,17 +375,18 @@ type Batch struct {
 
 // part is what is to be written to one place.
 type part struct {
-	file    File
-	segment uint64
-	at      int64
-	data    []byte
+	file File
+	name string // of the file
+	at   int64
+	data []byte
 }
 
 func (p part) write() error {
-	if _, err := p.file.WriteAt(p.data, p.at); err != nil {
-		return fmt.Errorf("%s: %w", SegmentName(p.segment), err)
+	_, err := p.file.WriteAt(p.data, p.at)
+	if e, ok := errors.AsType[*fs.PathError](err); ok { // it knows the name under which the file was made
+		return &fs.PathError{Op: e.Op, Path: p.name, Err: e.Err}
 	}
-	return nil
+	return err
 }
 
 // Write writes the batch without syncing it.

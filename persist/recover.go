@@ -197,6 +197,11 @@ func (r *Recovery) findLast(numbers []uint64, load Loader) (*Segment, []uint64, 
 			return nil, nil, err
 		}
 		if s.Frames() > 0 || len(s.stray) > 0 {
+			for i, unused := range numbers[n:] {
+				if next := s.Number + 1 + uint64(i); unused != next {
+					return nil, nil, &DamageError{SegmentName(next), 0, errMissing}
+				}
+			}
 			return s, numbers[:n], nil
 		}
 		if s.Torn {
@@ -383,7 +388,7 @@ func (j *Journal) createAny(s *segment, least int64) (err error) {
 }
 
 // removeOthers removes the files that do not count. What says so is durable by
-// now. The newest goes first, and behind a cut none before it is gone for sure:
+// now. The newest goes first, and none before it is gone for sure:
 // a gap would be taken for damage.
 func (j *Journal) removeOthers(r *Recovery) error {
 	slices.Sort(r.remove)
@@ -391,14 +396,11 @@ func (j *Journal) removeOthers(r *Recovery) error {
 		if err := j.fs.Remove(j.path(name)); err != nil && !isMissing(err) {
 			return err
 		}
-		if r.Cut == nil {
-			continue
-		}
 		if err := j.syncDir(); err != nil {
 			return err
 		}
 	}
-	return j.syncDir()
+	return nil
 }
 
 // settleRecovered makes durable what was recovered, and ends the last segment

@@ -1,6 +1,10 @@
 package persist
 
-import "errors"
+import (
+	"cmp"
+	"errors"
+	"slices"
+)
 
 // finishBytes is how much Finish gathers before it writes it.
 const finishBytes = 1 << 20
@@ -62,11 +66,12 @@ func (j *Journal) Close() error {
 	if h := j.head(); h.used == segmentHeader {
 		unused = append(unused, h)
 	}
-	for _, s := range unused {
+	slices.SortFunc(unused, func(a, b *segment) int { return cmp.Compare(b.number, a.number) })
+	for _, s := range unused { // the newest first, and for sure, so that there never is a gap
 		if s.file != nil && s != j.head() {
 			errs = append(errs, s.file.Close())
 		}
-		errs = append(errs, j.fs.Remove(j.path(SegmentName(s.number))))
+		errs = append(errs, j.fs.Remove(j.path(SegmentName(s.number))), j.syncDir())
 	}
 	return errors.Join(errs...)
 }

@@ -20,12 +20,11 @@ import (
 type disk struct {
 	persist.OS
 
-	mu     sync.Mutex
-	syncs  int           // begun since it was told
-	sync   error         // of every sync, once the gate is open
-	write  error         // of every write
-	gate   chan struct{} // syncs wait until it is closed; nil: they do not
-	counts bool
+	mu    sync.Mutex
+	syncs int           // begun since it was told
+	sync  error         // of every sync, once the gate is open
+	write error         // of every write
+	gate  chan struct{} // syncs wait until it is closed; nil: they do not
 }
 
 type diskFile struct {

@@ -70,7 +70,7 @@ func (j *Journal) GivenUp() bool { return j.giveUp }
 // process no file descriptor, is no error; after any other the journal must not
 // be used any more.
 func (j *Journal) Done(c *Chore, err error) error {
-	j.busy = false
+	j.busy, j.making = false, false
 	c.done(err)
 	if isFull(err) || isShort(err) {
 		return nil
@@ -112,6 +112,10 @@ func (j *Journal) superfluous() *segment {
 	return s
 }
 
+// Waiting reports whether a segment that nothing is left in is needed, as soon
+// as a sync makes it free.
+func (j *Journal) Waiting() bool { return j.evacuated > 0 && len(j.spares) == 0 }
+
 // Over reports whether the files are larger than they should be, and that is
 // because segments that nothing is left in have to wait for a sync.
 func (j *Journal) Over() bool {
@@ -138,6 +142,7 @@ func (j *Journal) header(s *segment) []byte {
 // is durable sooner than one to room that has only been set aside.
 func (j *Journal) prepare() *Chore {
 	s := j.newSegment()
+	j.making = true
 	header := j.header(s)
 	return &Chore{
 		What: "make " + SegmentName(s.number),
@@ -223,6 +228,7 @@ func (j *Journal) syncDir() error {
 // recycle makes a spare of old, whose blocks are written already.
 func (j *Journal) recycle(old *segment) *Chore {
 	s := j.newSegment()
+	j.making = true
 	header := j.header(s)
 	return &Chore{
 		What: "make " + SegmentName(s.number) + " of " + SegmentName(old.number),

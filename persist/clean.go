@@ -42,7 +42,7 @@ func (j *Journal) portion() int64 {
 	}
 	n := int64(0)
 	if debt := held - live*8/5 - size/2; debt > 0 {
-		n = 4*int64(len(j.frame)) + debt/4
+		n = 4*int64(len(j.frame)) + debt/32
 	}
 	if j.closedSize > 2*live {
 		n = max(n, 8*int64(len(j.frame)))
@@ -193,6 +193,10 @@ func (j *Journal) clean() {
 		r, ok := j.engine.Describe(id)
 		if !ok || r.Segment != uint32(s.number) {
 			continue
+		}
+		if j.evacuated > 0 && !j.full && j.free()-int64(len(j.frame)) < j.opts.SegmentSize/4 {
+			s.next = at // until what is evacuated is free
+			return
 		}
 		if !j.fits(recordOverhead + int64(len(r.Tube)+len(r.Body))) {
 			s.next = at

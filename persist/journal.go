@@ -54,6 +54,7 @@ type Journal struct {
 	freed      []*segment // no longer needed
 	pins       int        // while not 0, no file is changed that Snapshot has told of
 	busy       bool       // a chore is being done
+	making     bool       // that makes a segment
 	full       bool       // the last try to make a segment failed for want of room
 	retry      bool       // Room may ask for more once
 	giveUp     bool       // and it is not to be tried again
@@ -137,15 +138,16 @@ func (j *Journal) path(name string) string { return path.Join(j.opts.Dir, name) 
 func (j *Journal) Room(tube string, size int) bool {
 	record := int64(recordOverhead + len(tube) + size)
 	need := record + int64(len(j.frame)+frameHeader+terminator)
-	if !j.full && (j.free()-need >= j.kept() || !j.busy && !j.spareDue()) {
+	least := j.opts.SegmentSize / 4
+	if !j.full && (j.free()-need >= least || !j.making && !j.spareDue()) {
 		return j.fits(record)
 	}
-	if !j.full { // the next segment is late, and what is kept must not be used up meanwhile
+	if !j.full { // the next segment is late: is there room on the disk?
 		s := j.head()
 		if n := len(j.spares); n > 0 {
 			s = j.spares[n-1]
 		}
-		j.full = isFull(j.extend(s, s.size-s.used+need+j.kept()-j.free()+j.opts.SegmentSize/8))
+		j.full = isFull(j.extend(s, s.size-s.used+need+least/2))
 		return !j.full
 	}
 	if j.free()-need >= j.kept()+j.opts.SegmentSize/4 {

@@ -354,7 +354,7 @@ func (j *Journal) wrote(batch uint64) {
 		j.syncing = true
 		j.bell.ring()
 	}
-	if over && !j.hurrying {
+	if (over || j.keep.Waiting()) && !j.hurrying {
 		j.hurrying = true
 		j.bell.ring()
 	}

@@ -404,7 +404,7 @@ func (l *loop) write() {
 // nobodyElse reports whether all clients wait for the journal, or for a job.
 // When there are many it does not look.
 func (l *loop) nobodyElse() bool {
-	const many = 8
+	const many = 2
 	if l.open > many || len(l.loops.loop) > 1 {
 		return false
 	}

@@ -248,8 +248,10 @@ func (j *Journal) recycle(old *segment) *Chore {
 			return j.name(s.file, temporary, s)
 		},
 		done: func(err error) {
+			full := j.full // the room was there already: that it is used again tells nothing new
 			j.freed = j.freed[1:]
 			j.admit(s, err)
+			j.full = j.full || full
 		},
 	}
 }

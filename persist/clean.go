@@ -167,7 +167,16 @@ func (j *Journal) closed() *segment {
 }
 
 // CleaningDue reports whether Cut would clean. O(1).
-func (j *Journal) CleaningDue() bool { return j.portion() > 0 }
+func (j *Journal) CleaningDue() bool {
+	s := j.closed()
+	return s != nil && j.portion() > 0 && !j.stuck(s)
+}
+
+// stuck reports whether cleaning s would take room on a full disk, and not give
+// any.
+func (j *Journal) stuck(s *segment) bool {
+	return j.full && (j.pins > 0 || s.next.at == 0 && j.lives(s)+int64(len(j.frame))+2*recordOverhead > j.free())
+}
 
 // clean adds a portion of cleaning to the frame, if some is due.
 func (j *Journal) clean() {
@@ -177,8 +186,8 @@ func (j *Journal) clean() {
 	}
 	for limit > 0 {
 		s := j.closed()
-		if s == nil || j.full && s.next.at == 0 && j.lives(s)+int64(len(j.frame))+2*recordOverhead > j.free() {
-			return // or it would take room, and not give any
+		if s == nil || j.stuck(s) {
+			return
 		}
 		at := s.next
 		id, ok := s.next.id(&s.ids)

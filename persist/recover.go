@@ -94,6 +94,9 @@ func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err 
 		return 0, err
 	}
 	if last == nil { // nothing was ever written
+		if len(all) > 0 && all[0] != 1 {
+			return 0, &DamageError{SegmentName(all[0] - 1), 0, errMissing}
+		}
 		p.restorer.Finish()
 		return len(all), nil
 	}

@@ -25,6 +25,9 @@ func (j *Journal) Finish(write func(*Batch) error) error {
 		return nil
 	}
 	for r := range j.engine.Untold() {
+		if !j.fits(recordOverhead) {
+			break // they are no more than counts
+		}
 		j.Change(r)
 		if len(j.frame) >= finishBytes || len(j.parts) > 0 {
 			if err := cut(); err != nil {

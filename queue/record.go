@@ -117,7 +117,7 @@ func (e *Engine) recordEnd(j *job) {
 }
 
 func (e *Engine) recordPause(t *tube, until int64) {
-	if e.journal != nil && !e.closing {
+	if e.journal != nil {
 		e.journal.Pause(t.name, until, t.pause)
 	}
 }

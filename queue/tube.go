@@ -82,7 +82,9 @@ func (e *Engine) dropUnused(t *tube) {
 	if t.pauseTimer != 0 {
 		e.hub.Remove(t.pauseTimer)
 		t.pause = 0
-		e.recordPause(t, 0)
+		if !e.closing {
+			e.recordPause(t, 0)
+		}
 	}
 	if t.delayed != nil {
 		t.delayed.Close()

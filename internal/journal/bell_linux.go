@@ -2,7 +2,6 @@ package journal
 
 import (
 	"encoding/binary"
-	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +31,6 @@ func (b threadBell) add(n uint64) {
 }
 
 func (b threadBell) wait() bool {
-	runtime.LockOSThread()
 	var buf [8]byte
 	for {
 		if _, err := unix.Read(b.fd, buf[:]); err != unix.EINTR {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,7 +163,9 @@ func (j *Journal) Commit(alone bool) {
 		j.keep.Settle(b)
 	}
 	j.relieve()
-	j.lookAround()
+	if !j.failed && !j.ended {
+		j.lookAround()
+	}
 }
 
 // relieve makes room on a full disk, as long as clients would be refused for
@@ -176,17 +179,18 @@ func (j *Journal) relieve() {
 	}
 	for n := j.keep.Stats().Segments + 1; n > 0 && j.keep.Cramped() && !j.failed && !j.ended; n-- {
 		b := j.keep.Cut()
-		if b == nil {
-			break
-		}
-		j.syncNow(b)
+		did := j.syncNow(b) || b != nil
 		for c := j.keep.Chore(); c != nil && !j.failed; c = j.keep.Chore() {
+			did = true
 			if err := j.keep.Done(c, c.Run()); err != nil {
 				j.giveUp(err)
 			}
 		}
+		if !did {
+			break
+		}
 	}
-	if !j.failed {
+	if !j.failed && !j.ended {
 		j.keep.Relieved()
 		j.notify()
 	}
@@ -278,6 +282,7 @@ func (j *Journal) work() {
 // syncAlways writes and syncs all that has been recorded, again and again:
 // what comes while it does is one batch.
 func (j *Journal) syncAlways() {
+	runtime.LockOSThread() // which the bell wakes; it ends with the goroutine
 	defer j.bell.close()
 	for j.bell.wait() {
 		j.mu.Lock()
@@ -298,21 +303,33 @@ func (j *Journal) syncAlways() {
 	}
 }
 
-// syncNow writes b, and syncs all that was written, unless that is never done.
-func (j *Journal) syncNow(b *persist.Batch) {
+// syncNow writes b, unless it is nil, and syncs all that was written, unless
+// that is never done. It reports whether it has synced anything.
+func (j *Journal) syncNow(b *persist.Batch) bool {
 	if j.mode == persist.SyncAlways {
-		j.synced(b, b.WriteSync())
-		return
+		if b != nil {
+			j.synced(b, b.WriteSync())
+		}
+		return b != nil
 	}
-	j.written = b.Number
-	j.synced(b, b.Write())
-	if p := j.keep.Unsynced(); p != nil && j.mode == persist.SyncLater && !j.failed {
+	if b != nil {
+		if err := b.Write(); err != nil {
+			j.giveUp(err)
+			return false
+		}
+		j.written = b.Number
+		j.keep.Settle(b)
+	}
+	p := j.keep.Unsynced()
+	if p != nil && j.mode == persist.SyncLater {
 		if err := p.Sync(); err != nil {
 			j.giveUp(err)
-			return
+			return false
 		}
 		j.keep.Synced(p.Position)
 	}
+	j.settled.Store(j.written)
+	return p != nil && j.mode == persist.SyncLater
 }
 
 // synced takes note of how writing and syncing b has ended.
@@ -375,7 +392,10 @@ func (j *Journal) syncLater() {
 	interval := j.opts.Interval
 	for j.bell.wait() {
 		j.mu.Lock()
-		age := time.Since(j.since)
+		age := time.Duration(0)
+		if !j.since.IsZero() {
+			age = time.Since(j.since)
+		}
 		j.mu.Unlock()
 		j.bell.sleep(max(interval/4, interval-interval/10-j.lasts*3/2-age))
 		j.mu.Lock()
@@ -439,6 +459,8 @@ func (j *Journal) Stop() error {
 		j.bell.end()
 	}
 	j.group.Wait()
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	return j.close()
 }
 

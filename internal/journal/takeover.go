@@ -166,20 +166,36 @@ func writeWhole(fs persist.FS, dir string, e *queue.Engine, segmentSize int64, s
 		}
 		return nil
 	}
+	sync := func() error {
+		p := k.Unsynced()
+		if p == nil {
+			return nil
+		}
+		err := p.Sync()
+		if err == nil {
+			k.Synced(p.Position) // so that files can be closed
+		}
+		return err
+	}
 	n := 0
 	for r := range e.Jobs() {
 		k.Copy(r)
-		if n++; n%batch == 0 {
-			if err := write(); err != nil {
-				k.Abandon()
-				return err
-			}
+		if n++; n%batch > 0 {
+			continue
+		}
+		err := write()
+		if err == nil && n%(100*batch) == 0 {
+			err = sync()
+		}
+		if err != nil {
+			k.Abandon()
+			return err
 		}
 	}
 	k.CopyPauses()
 	err = k.Finish((*persist.Batch).Write)
-	if p := k.Unsynced(); p != nil && err == nil {
-		err = p.Sync()
+	if err == nil {
+		err = sync()
 	}
 	if err != nil {
 		k.Abandon()

@@ -218,7 +218,7 @@ func (j *Journal) lookAround() {
 	if full != j.full {
 		j.full = full
 		if full {
-			j.log.Warn("the disk is full: puts are refused as long as there is no more room than the rest needs")
+			j.log.Warn("the disk is full: puts are refused, and changes of jobs when what is left is used up; deletes make room")
 		} else {
 			j.log.Info("the disk has room again")
 		}

@@ -87,6 +87,7 @@ func (r *Recovery) recover(files []FileInfo, load Loader, newEngine func() *queu
 // count than it thought, it returns how many, and the engine is of no use.
 func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err error) {
 	all := numbers
+	load.Expect(numbers) // most of the time it is all of them
 	p := newReplay(r.Engine.Restore(now))
 	p.excerpt = r.excerpt
 	last, numbers, err := r.findLast(numbers, load)
@@ -101,8 +102,8 @@ func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err 
 		return len(all), nil
 	}
 	synced := last.synced()
+	first, err := oldest(last, numbers, load)
 	load.Done(last)
-	first, err := oldest(numbers, load)
 	if err != nil {
 		return 0, err
 	}
@@ -158,14 +159,18 @@ func (r *Recovery) try(numbers []uint64, load Loader, now int64) (kept int, err 
 }
 
 // oldest returns the number of the oldest segment that counts. The newest of
-// those with these numbers that does not begin with a broken frame says it.
-func oldest(numbers []uint64, load Loader) (uint64, error) {
+// those with these numbers that does not begin with a broken frame says it; last
+// is the newest.
+func oldest(last *Segment, numbers []uint64, load Loader) (uint64, error) {
 	for _, n := range slices.Backward(numbers) {
-		s, err := load.Load(n)
-		if err != nil {
-			return 0, err
+		s := last
+		if n != last.Number {
+			var err error
+			if s, err = load.Load(n); err != nil {
+				return 0, err
+			}
+			load.Done(s)
 		}
-		load.Done(s)
 		if s.Frames() > 0 {
 			return max(s.newest.first, 1), nil
 		}
@@ -351,9 +356,9 @@ func Open(fs FS, opts Options, r *Recovery) (*Journal, error) {
 	return j, nil
 }
 
-// makeFirst makes the head, and a spare if the room in the head is less than is
-// to be kept. Without room for whole ones smaller ones must do, for deletes to
-// make some.
+// makeFirst makes the head, and if the disk has hardly room for another segment,
+// a spare of what there is, if more room is to be kept than in the head. Smaller
+// ones must do then, for deletes to make some.
 func (j *Journal) makeFirst() error {
 	h := &segment{number: 1, size: j.opts.SegmentSize, used: segmentHeader}
 	if len(j.segments) > 0 {
@@ -363,6 +368,13 @@ func (j *Journal) makeFirst() error {
 		return err
 	}
 	j.append(h)
+	err := errors.Join(h.file.Allocate(2*h.size), h.file.Truncate(h.size))
+	if err == nil {
+		return nil // there is time to make one
+	}
+	if !isFull(err) {
+		return err
+	}
 	for range 3 {
 		if j.free() >= j.wanted() || j.disk()+j.opts.SegmentSize > 2*(j.needed()+j.opts.SegmentSize) {
 			return nil

@@ -14,6 +14,11 @@ const (
 	// back to the system, so that a queue that breathes does not pay a system
 	// call for every page.
 	retainBytes = 1 << 20
+
+	// growingBytes is from how much memory on an arena is taken to go on
+	// growing: it asks for the memory of a page at once then, and not as its
+	// parts are touched.
+	growingBytes = 4 << 20
 )
 
 // An Arena hands out pages of one size to any number of slabs. The zero value
@@ -73,9 +78,12 @@ func (a *Arena) page() unsafe.Pointer {
 		}
 	}
 	a.used++
-	p := unsafe.Pointer(unsafe.SliceData(a.rest))
+	page := a.rest[:a.pageBytes]
 	a.rest = a.rest[a.pageBytes:]
-	return p
+	if a.pageBytes <= sparePage && a.used*a.pageBytes > growingBytes {
+		populate(page)
+	}
+	return unsafe.Pointer(unsafe.SliceData(page))
 }
 
 // HasRoom reports whether a page can be had, and sees to it that the next one

@@ -36,8 +36,10 @@ test: ## Run all tests; those that need a tool that is not on PATH are skipped
 			echo "note: $$tool is not on PATH; the tests that compare with it or need it are skipped"; done
 	@go test -count=1 ./...
 
+# One package after the other: the integration tests watch the time, and the race
+# detector takes a lot of it.
 race: ## Run all tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race -count=1 ./...
+	CGO_ENABLED=1 go test -race -count=1 -p 1 ./...
 
 fuzz: ## Fuzz every target in the tree for FUZZTIME=30s each
 	@set -e; \

@@ -66,7 +66,7 @@ func playAll(t *testing.T, command string, args []string, tags ...string) {
 		name := strings.TrimSuffix(filepath.Base(script.Name), ".txt")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			const tries = 3 // a busy machine lets more time pass than the script says
+			const tries = 10 // a busy machine lets more time pass than the script says
 			for try := range tries {
 				s := startServer(t, command, append(args[:len(args):len(args)], script.Flags...)...)
 				err := play(s, script, tags)

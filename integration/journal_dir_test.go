@@ -249,7 +249,7 @@ func TestJournalCut(t *testing.T) {
 	c = connect(t, s)
 	checkMany(c, ids)
 	c.ask(fmt.Sprintf("peek %d\r\n", id), "NOT_FOUND\r\n")
-	s.wantStderr(t, "the journal ends in the middle of a write; cut there")
+	awaitLog(t, s, "the journal ends in the middle of a write; cut there")
 	next := c.put("x")
 	endServer(t, s, syscall.SIGKILL)
 

@@ -266,7 +266,7 @@ func TestMaxJobSize(t *testing.T) {
 	awaitStats(c, stats{"max-job-size": "10"})
 
 	s = startServer(t, spokedPath(t), "-z", "1073741825")
-	s.wantStderr(t, "maximum job size was set to 1073741824")
+	awaitLog(t, s, "maximum job size was set to 1073741824")
 	awaitStats(connect(t, s), stats{"max-job-size": "1073741824"})
 }
 
@@ -281,7 +281,7 @@ func TestEnvironment(t *testing.T) {
 	launching.Unlock()
 	s.Addr = net.JoinHostPort("127.0.0.1", port)
 	awaitLog(t, s, "listening")
-	s.wantStderr(t, "ignoring unknown variable: SPOKED_NOTHING")
+	awaitLog(t, s, "ignoring unknown variable: SPOKED_NOTHING")
 	awaitStats(connect(t, s), stats{"max-job-size": "7"})
 }
 
@@ -405,7 +405,8 @@ func awaitLog(t *testing.T, s *server, want string) {
 	})
 }
 
-// wantStderr is awaitLog for what must have been written by now.
+// wantStderr is awaitLog for a process that has ended: what it has written is
+// known then.
 func (s *server) wantStderr(t *testing.T, want string) {
 	t.Helper()
 	if got := s.Stderr(); !strings.Contains(got, want) {

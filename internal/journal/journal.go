@@ -293,7 +293,6 @@ func (j *Journal) syncAlways() {
 			j.mu.Lock()
 			j.done()
 			j.synced(b, err)
-			j.notify()
 		}
 		j.syncing = false
 		if !j.failed && !j.ended {
@@ -340,6 +339,7 @@ func (j *Journal) synced(b *persist.Batch, err error) {
 	}
 	j.settled.Store(b.Number)
 	j.keep.Settle(b)
+	j.notify()
 }
 
 func (j *Journal) cut() *persist.Batch {
@@ -365,7 +365,11 @@ func (j *Journal) wrote(batch uint64) {
 	}
 	over := j.keep.Over()
 	if !j.overdue(now) && !over {
+		held := j.settled.Load()+1 < batch
 		j.settled.Store(batch)
+		if held {
+			j.notify() // replies wait for the batches before
+		}
 	}
 	if !j.syncing {
 		j.syncing = true

@@ -326,9 +326,7 @@ func (o *owner) choose(r *rand.Rand) deed {
 			if len(w.buried()) == 0 {
 				continue // delayed ones would be kicked
 			}
-			// One: of a kick of several that was under way, some may have been
-			// recorded and others not, when the log went on in another segment.
-			return deed{verb: "kick", delay: 1}
+			return deed{verb: "kick", delay: 1 + r.IntN(10)}
 		case n < 87:
 			pause := 0
 			if !w.paused && r.IntN(2) == 0 {
@@ -381,6 +379,17 @@ func (o *owner) recover(found map[int]*restored, c *client) (done int, err error
 	}
 	c.use("default")
 
+	// A kick of several jobs is a record for each, and may have got as far as
+	// any of them.
+	var flight []deed
+	for _, d := range o.flight {
+		for d.verb == "kick" && d.delay > 1 {
+			d.delay--
+			flight = append(flight, deed{verb: "kick", delay: 1})
+		}
+		flight = append(flight, d)
+	}
+
 	w := o.base
 	least := error(nil)
 	for n := 0; ; n++ {
@@ -389,12 +398,12 @@ func (o *owner) recover(found map[int]*restored, c *client) (done int, err error
 			break
 		}
 		if least == nil || len(err.Error()) < len(least.Error()) {
-			least = fmt.Errorf("with %d of %d in flight done: %w", n, len(o.flight), err)
+			least = fmt.Errorf("with %d of %d in flight done: %w", n, len(flight), err)
 		}
-		if n == len(o.flight) {
+		if n == len(flight) {
 			return 0, least
 		}
-		d := o.flight[n]
+		d := flight[n]
 		if got := found[d.seq]; d.verb == "put" && got != nil {
 			d.id = got.id
 		}

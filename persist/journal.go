@@ -69,13 +69,13 @@ type Journal struct {
 	scratch []byte
 	gained  int64 // held when cleaning of a full disk gained nothing more
 
-	cut, settled uint64                      // batches
-	synced       int64                       // position in the log
-	live         int64                       // bytes that the jobs would need if they had just been copied
-	markDue      bool                        // a mark is due that says which segments have been evacuated, or that the log ends
-	stopped      bool                        // it ends
-	pausedIn     map[string]uint64           // tube -> segment of its pause
-	moved        struct{ bytes, size int64 } // by cleaning: of records, and what liveSize says
+	cut      uint64                      // batches
+	synced   int64                       // position in the log
+	live     int64                       // bytes that the jobs would need if they had just been copied
+	markDue  bool                        // a mark is due that says which segments have been evacuated, or that the log ends
+	stopped  bool                        // it ends
+	pausedIn map[string]uint64           // tube -> segment of its pause
+	moved    struct{ bytes, size int64 } // by cleaning: of records, and what liveSize says
 
 	// SyncAlways: jobs of which something is not settled, in the batch that is
 	// being filled and in the one that has been cut.
@@ -441,7 +441,6 @@ func (j *Journal) Cut() *Batch {
 // Settle takes note that b has been written, and with SyncAlways, is durable.
 // It is not to be used any more.
 func (j *Journal) Settle(b *Batch) {
-	j.settled = b.Number
 	clear(j.flying)
 	for _, p := range b.parts {
 		if cap(p.data) <= keepBuffer && len(j.buffers) < 4 {

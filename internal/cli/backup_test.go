@@ -22,11 +22,11 @@ import (
 // patience is how long to wait for what should happen at once.
 const patience = 20 * time.Second
 
-// TestServeHere is run by serve in a process of its own, and is the server.
-func TestServeHere(t *testing.T) {
+// TestMain runs the tests, or as what serve starts, is the server.
+func TestMain(m *testing.M) {
 	dir := os.Getenv("TEST_SERVE")
 	if dir == "" {
-		t.Skip("it is part of TestBackup")
+		os.Exit(m.Run())
 	}
 	os.Exit(cli.Run([]string{"spoked", "-b", dir, "-l", "unix:" + os.Getenv("TEST_SOCKET")}, nil, os.Stdout, os.Stderr))
 }
@@ -42,7 +42,7 @@ func serve(t *testing.T, dir string) (ask func(string) string, stop func() strin
 	t.Cleanup(func() { os.RemoveAll(short) })
 	socket := filepath.Join(short, "s")
 	var log bytes.Buffer
-	cmd := exec.Command(os.Args[0], "-test.run=^TestServeHere$")
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "TEST_SERVE="+dir, "TEST_SOCKET="+socket)
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {

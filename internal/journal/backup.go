@@ -125,11 +125,7 @@ func copyFile(ctx context.Context, from, to string, size int64) (err error) {
 
 // BackupStopped is Backup for the journal in dir, which nobody may be using.
 func BackupStopped(ctx context.Context, dir, dest string) (Copied, error) {
-	p, err := findPlace(dir)
-	if err != nil {
-		return Copied{}, err
-	}
-	release, err := p.take()
+	p, release, err := takePlace(dir)
 	if err != nil {
 		return Copied{}, err
 	}

@@ -61,6 +61,15 @@ func findPlace(dir string) (place, error) {
 	return place{}, fmt.Errorf("%w: %s has no directory %q", ErrNoJournal, dir, segmentsDir)
 }
 
+// takePlace finds the journal in dir, and keeps servers out until release is
+// called.
+func takePlace(dir string) (p place, release func(), err error) {
+	if p, err = findPlace(dir); err == nil {
+		release, err = p.take()
+	}
+	return p, release, err
+}
+
 // take keeps servers out until the function that it returns is called.
 func (p place) take() (release func(), err error) {
 	if p.lock == "" {

@@ -39,11 +39,7 @@ type ExportReport struct {
 // be empty, so that beanstalkd can be started with it. O(bytes), and the memory
 // of a server.
 func Export(dir, dest string, now int64) (*ExportReport, error) {
-	p, err := findPlace(dir)
-	if err != nil {
-		return nil, err
-	}
-	release, err := p.take()
+	p, release, err := takePlace(dir)
 	if err != nil {
 		return nil, err
 	}

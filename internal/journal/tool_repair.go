@@ -32,11 +32,7 @@ type RepairReport struct {
 // that was deleted in what is lost may be back, and one that was put in it, and
 // not copied since, is gone. O(bytes), and the memory of a server.
 func Repair(dir, dest string, segmentSize, now int64) (*RepairReport, error) {
-	p, err := findPlace(dir)
-	if err != nil {
-		return nil, err
-	}
-	release, err := p.take()
+	p, release, err := takePlace(dir)
 	if err != nil {
 		return nil, err
 	}

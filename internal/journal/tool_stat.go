@@ -141,13 +141,10 @@ type CheckReport struct {
 
 // Check reads everything in the journal in dir, which nobody may be using, and
 // restores it as of the instant now as a server would. It is OK if one can be
-// started with it and nothing is lost but what a crash may leave at the end. O(bytes), and the memory of a server.
+// started with it and nothing is lost but what a crash may leave at the end.
+// O(bytes), and the memory of a server.
 func Check(dir string, now int64) (*CheckReport, error) {
-	p, err := findPlace(dir)
-	if err != nil {
-		return nil, err
-	}
-	release, err := p.take()
+	p, release, err := takePlace(dir)
 	if err != nil {
 		return nil, err
 	}

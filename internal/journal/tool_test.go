@@ -529,22 +529,29 @@ func TestDestination(t *testing.T) {
 	}
 }
 
-// TestHold is run by TestInUse in a process of its own: it uses a journal
-// until its standard input ends.
-func TestHold(t *testing.T) {
+// TestMain runs the tests, or as what TestInUse starts, uses a journal until
+// its standard input ends.
+func TestMain(m *testing.M) {
 	dir := os.Getenv("TEST_HOLD")
 	if dir == "" {
-		t.Skip("it is part of TestInUse")
+		os.Exit(m.Run())
 	}
-	l := start(t, journal.Options{Dir: dir, Never: true})
+	j, err := journal.Open(journal.Options{Dir: dir, Never: true, Log: zap.NewNop()}, time.Now().UnixNano())
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
 	fmt.Println("holding")
 	io.Copy(io.Discard, os.Stdin)
-	l.stop()
+	if err := j.Stop(); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
 }
 
 func TestInUse(t *testing.T) {
 	dir := filled(t)
-	cmd := exec.Command(os.Args[0], "-test.run=^TestHold$")
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "TEST_HOLD="+dir)
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -83,6 +83,9 @@ type transport interface {
 	// settled tells that replies may leave that have waited for the journal.
 	// The server's mutex is held.
 	settled()
+	// attend tells that sessions have got output other than by a turn. The
+	// server's mutex is held.
+	attend()
 }
 
 // New returns a server.
@@ -116,7 +119,7 @@ func (s *Server) Serve(l net.Listener) error {
 		return err
 	}
 	if j := s.opts.Journal; j != nil {
-		if err := j.Start(&s.mu, t.settled, s.fail); err != nil {
+		if err := j.Start(&s.mu, t.settled, t.attend, s.fail); err != nil {
 			return err
 		}
 	}

@@ -36,6 +36,9 @@ type Options struct {
 	Engine  *queue.Engine
 	Journal Journal
 
+	// Limits are those of a new engine.
+	Limits queue.Limits
+
 	// Trace, unless nil, is told of each command executed or refused and its
 	// reply. The command is "" for a reply that ends a wait, and the reply is
 	// empty where a wait begins. Both are borrowed.
@@ -79,6 +82,7 @@ func NewService(now int64, opts Options) *Service {
 	v := &Service{opts: opts, engine: opts.Engine, started: now}
 	if v.engine == nil {
 		v.engine = queue.New(now)
+		v.engine.SetLimits(opts.Limits)
 	}
 	v.deliver = v.wake
 	return v

@@ -140,6 +140,7 @@ func (s *Server) Serve(l net.Listener) error {
 // commit ends a turn for the journal; alone if nobody else would be held up by
 // it. The mutex is held.
 func (s *Server) commit(alone bool) {
+	s.service.Engine().Trim()
 	if j := s.opts.Journal; j != nil {
 		j.Commit(alone)
 	}

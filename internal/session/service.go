@@ -54,6 +54,13 @@ type Journal interface {
 	// Pending reports whether anything about a job is not settled.
 	Pending(id uint64) bool
 	Stats() persist.Stats
+
+	// Body returns the body of a job that is in the journal alone, and false if
+	// it cannot be had at once. It is borrowed until the next call.
+	Body(j queue.Job) ([]byte, bool)
+	// Fetch has then called later with it, which is borrowed. The error is
+	// queue.ErrNotFound if there is no such job any more.
+	Fetch(j queue.Job, then func(body []byte, err error))
 }
 
 // Host is what the reply to stats says of the process and its machine.
@@ -125,9 +132,13 @@ func (v *Service) wake(w queue.Wake) {
 	if f := v.opts.Trace; f != nil {
 		f(s, "", s.out[begin:])
 	}
-	if s == v.self {
-		return
+	if s != v.self && len(s.out) > begin {
+		v.rouse(s)
 	}
+}
+
+// rouse notes that s has got output other than by its own Feed.
+func (v *Service) rouse(s *Session) {
 	v.woken = append(v.woken, s)
 	if s.Backlog {
 		s.Backlog = false

@@ -66,6 +66,12 @@ func (e *Engine) stores() bool {
 	return false
 }
 
+// storesRestored is stores for what a journal has kept: reading it takes memory
+// too, and nobody has asked for these bodies yet.
+func (e *Engine) storesRestored() bool {
+	return e.stores() || e.limits.Memory > 0 && e.Memory() > e.limits.Memory/2
+}
+
 // hasRoom reports whether there is memory for another job with a body of size
 // bytes.
 func (e *Engine) hasRoom(size uint32) bool {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -50,11 +51,14 @@ func (j *Journal) open(now int64) (err error) {
 		return err
 	}
 	begin := time.Now()
+	// Segments are read into buffers that are large, few, and not looked into.
+	defer debug.SetGCPercent(debug.SetGCPercent(20))
 	r, err := recoverDir(fs, dir, now, j.opts.Limits, j.opts.Progress)
 	if err != nil {
 		return err
 	}
 	j.report(r, time.Since(begin))
+	debug.FreeOSMemory() // what it was read into
 	j.keep, err = persist.Open(fs, persist.Options{
 		Dir: dir, SegmentSize: j.opts.SegmentSize, Sync: j.mode, Seed: uint64(now),
 		Checks: j.opts.Limits.Bodies != queue.AlwaysInMemory,

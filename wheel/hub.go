@@ -190,14 +190,15 @@ func (h *Hub[T]) cover(at int64) *spoke {
 	if s := h.touch; s != nil && s.start <= at && at <= s.last {
 		return s
 	}
-	var before, behind *spoke
-	key := &h.pool.key
-	key.start = at
-	h.tree.DescendLessOrEqual(key, func(s *spoke) bool { before = s; return false })
+	p := h.pool
+	p.key.start = at
+	h.tree.DescendLessOrEqual(&p.key, p.find)
+	before := p.takeFound()
 	if before != nil && at <= before.last {
 		return before
 	}
-	h.tree.AscendGreaterOrEqual(key, func(s *spoke) bool { behind = s; return false })
+	h.tree.AscendGreaterOrEqual(&p.key, p.find)
+	behind := p.takeFound()
 
 	width := int64(minWidth)
 	if far := bits.Len64(uint64(at-h.now)) - 4; far > 20 {

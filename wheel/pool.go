@@ -23,6 +23,8 @@ type Pool[T any] struct {
 	// Scratch:
 	sorted []item
 	key    spoke // to look others up
+	found  *spoke
+	find   func(*spoke) bool // notes the first it is given as found; made once
 }
 
 // entry is an element of a spoke's list.
@@ -63,11 +65,23 @@ type item struct {
 // NewPool returns an empty pool, which keeps its entries in pages from a. T
 // must not hold pointers.
 func NewPool[T any](a *slab.Arena) *Pool[T] {
-	return &Pool[T]{
+	p := &Pool[T]{
 		entries:  slab.NewOf[entry[T]](a),
 		spokes:   make([]*spoke, 1),
 		freelist: btree.NewFreeListG[*spoke](btree.DefaultFreeListSize),
 	}
+	p.find = func(s *spoke) bool {
+		p.found = s
+		return false
+	}
+	return p
+}
+
+// takeFound returns what find was given, or nil.
+func (p *Pool[T]) takeFound() *spoke {
+	s := p.found
+	p.found = nil
+	return s
 }
 
 // Len returns the number of entries of all hubs.

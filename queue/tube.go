@@ -22,6 +22,7 @@ type tube struct {
 	drafts   int // puts of which the body is still arriving
 	using    int // clients
 	watching int // clients
+	kicks    int // under way
 
 	total   uint64 // jobs put
 	deletes uint64 // jobs deleted by command
@@ -45,7 +46,7 @@ func (t *tube) offers() bool { return t.ready.len() > 0 && t.pause == 0 }
 
 // unused reports whether nothing keeps the tube.
 func (t *tube) unused() bool {
-	return t.using == 0 && t.watching == 0 && t.drafts == 0 && !t.restored && t.jobs == [NumStates]int{}
+	return t.using == 0 && t.watching == 0 && t.drafts == 0 && t.kicks == 0 && !t.restored && t.jobs == [NumStates]int{}
 }
 
 // makeTube returns the tube of that name, and makes it if there is none.

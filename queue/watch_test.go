@@ -99,6 +99,11 @@ func TestTubesLeaveNothingBehind(t *testing.T) {
 			t.Fatalf("round %d, before: %v", round, err)
 		}
 		e.Disconnect(0, c)
+		if !e.Unfinished() {
+			t.Errorf("round %d: a long list is gone at once", round)
+		}
+		for e.Advance(0, 100) {
+		}
 		if err := e.Check(); err != nil {
 			t.Fatalf("round %d, after: %v", round, err)
 		}

@@ -77,9 +77,10 @@ func (s *Session) found(j queue.Job, err error) {
 	s.out = proto.AppendFound(s.out, j.ID, j.Body)
 }
 
-// answer replies to a reserve; nothing while it waits.
-func (s *Session) answer(o queue.Outcome, j queue.Job) {
-	switch o {
+// answer replies to a reserve, nothing while it waits, or to a kick that took
+// long.
+func (s *Session) answer(w queue.Wake) {
+	switch j := w.Job; w.Outcome {
 	case queue.Given:
 		s.needJob(j.ID)
 		s.out = proto.AppendReserved(s.out, j.ID, j.Body)
@@ -87,6 +88,9 @@ func (s *Session) answer(o queue.Outcome, j queue.Job) {
 		s.reply(proto.DeadlineSoon)
 	case queue.TimedOut:
 		s.reply(proto.TimedOut)
+	case queue.Kicked:
+		s.need()
+		s.out = proto.AppendKicked(s.out, int(w.Count))
 	}
 }
 
@@ -105,7 +109,7 @@ func (s *Session) reserve(now int64, timeout time.Duration) {
 		timeout = 0
 	}
 	j, outcome := s.service.engine.Reserve(now, s.client, timeout)
-	s.answer(outcome, j)
+	s.answer(queue.Wake{Outcome: outcome, Job: j})
 }
 
 func reserveJob(s *Session, now int64, cmd *proto.Command) {
@@ -168,8 +172,9 @@ func peekBuried(s *Session, _ int64, _ *proto.Command) {
 }
 
 func kick(s *Session, now int64, cmd *proto.Command) {
-	n := s.service.engine.Kick(now, s.client, cmd.Count)
-	s.out = proto.AppendKicked(s.out, int(n))
+	if n, done := s.service.engine.Kick(now, s.client, cmd.Count); done {
+		s.out = proto.AppendKicked(s.out, int(n))
+	}
 }
 
 func kickJob(s *Session, now int64, cmd *proto.Command) {

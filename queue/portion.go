@@ -31,7 +31,7 @@ func usualPortions() portions { return portions{free: 16, turn: 1024, slice: 64}
 
 // wakeCost is as how many steps a client counts that is woken: it has to be
 // answered, which takes a system call.
-const wakeCost = 8
+const wakeCost = 16
 
 // atOnce takes the first steps of t, and reports whether those were all.
 func (e *Engine) atOnce(now int64, t task) (done bool) {

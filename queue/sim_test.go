@@ -149,7 +149,7 @@ func simulate(t testing.TB, p profile, seed uint64, steps int) {
 		sum += o.weight
 	}
 	if seed%2 == 0 {
-		s.engine.SetPortions(s.r.IntN(4), s.r.IntN(4), 1+s.r.IntN(3))
+		s.engine.SetPortions(s.r.IntN(2), s.r.IntN(3), 1+s.r.IntN(3))
 	}
 	for step := range steps {
 		s.on = fmt.Sprintf("%s, seed %d, step %d", p.name, seed, step)

@@ -76,18 +76,8 @@ func (e *Engine) Check() error {
 			return fmt.Errorf("queue: tube %q counts %d users and %d watchers, has %d and %d", t.name, t.using, t.watching, using[t], watching[t])
 		}
 	}
-	for l, n := range lists {
-		if err := l.check(e); err != nil {
-			return err
-		}
-		if l.clients != n {
-			return fmt.Errorf("queue: a watch list counts %d clients, has %d", l.clients, n)
-		}
-	}
-	for _, l := range e.lists {
-		if lists[l] == 0 {
-			return fmt.Errorf("queue: a watch list of %d tubes has no client", len(l.subs))
-		}
+	if err := e.checkLists(lists); err != nil {
+		return err
 	}
 	jobs := 0
 	for s, n := range sum.Jobs {
@@ -110,6 +100,24 @@ func (e *Engine) Check() error {
 		return fmt.Errorf("queue: %d bytes of bodies without jobs", e.bodies.Total())
 	case jobs == 0 && e.works.Len() != 0:
 		return fmt.Errorf("queue: %d work records without jobs", e.works.Len())
+	}
+	return nil
+}
+
+// checkLists looks at the watch lists, of each of which so many clients know.
+func (e *Engine) checkLists(lists map[*watchList]int) error {
+	for l, n := range lists {
+		if err := l.check(e); err != nil {
+			return err
+		}
+		if l.clients != n {
+			return fmt.Errorf("queue: a watch list counts %d clients, has %d", l.clients, n)
+		}
+	}
+	for _, l := range e.lists {
+		if lists[l] == 0 {
+			return fmt.Errorf("queue: a watch list of %d tubes has no client", len(l.subs))
+		}
 	}
 	return nil
 }

@@ -47,6 +47,7 @@ type Engine struct {
 	clients     []*Client // by number; 0 is nobody
 	freeClients []uint32
 	lists       map[watchHash]*watchList // of two tubes and more
+	mostLists   int                      // there were of these
 	arrivals    uint64                   // clients that ever began to wait
 
 	hub   *wheel.Hub[due] // everything that happens at a time

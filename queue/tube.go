@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"slices"
+
 	"spoked/wheel"
 )
 
@@ -98,12 +100,29 @@ func (e *Engine) dropUnused(t *tube) {
 	delete(e.byName, t.name)
 	e.tubes[t.number] = nil
 	e.freeTubes = append(e.freeTubes, t.number)
-	if len(e.list) == 1 && cap(e.list) > manyTubes { // let go of the room they took
-		e.list = []*tube{e.defaultTube}
-		e.byName = map[string]*tube{e.defaultTube.name: e.defaultTube}
-		e.tubes = []*tube{e.defaultTube}
-		e.freeTubes = nil
+	if len(e.list) == 1 && cap(e.list) > manyTubes || len(e.list) <= manyTubes && cap(e.list) > 8*manyTubes {
+		e.shrinkTables()
 	}
+}
+
+// shrinkTables lets go of the room that many tubes took. O(tubes there were), of
+// which it looks at no more than numbers.
+func (e *Engine) shrinkTables() {
+	e.list = slices.Clone(e.list)
+	e.byName = make(map[string]*tube, len(e.list))
+	last := uint32(0)
+	for _, t := range e.list {
+		e.byName[t.name] = t
+		last = max(last, t.number)
+	}
+	e.tubes = slices.Clone(e.tubes[:last+1])
+	free := []uint32(nil)
+	for _, n := range e.freeTubes {
+		if n <= last {
+			free = append(free, n)
+		}
+	}
+	e.freeTubes = free
 }
 
 // wakeFor has the engine's hub look at t when its first delayed job may be

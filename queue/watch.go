@@ -117,6 +117,7 @@ func (e *Engine) soloList(c *Client) *watchList {
 func (e *Engine) newList(c *Client) *watchList {
 	l := &watchList{hash: c.hash, missing: slices.Clone(c.watched)}
 	e.lists[l.hash] = l
+	e.mostLists = max(e.mostLists, len(e.lists))
 	return l
 }
 
@@ -155,6 +156,9 @@ func (e *Engine) leaveList(c *Client) {
 		return
 	}
 	delete(e.lists, l.hash)
+	if len(e.lists) == 0 && e.mostLists > manyTubes { // let go of the room they took
+		e.lists, e.mostLists = map[watchHash]*watchList{}, 0
+	}
 	l.gone = true
 	l.missing, l.unarmed, l.best, l.block = nil, nil, nil, nil
 	e.begin(0, dissolving{l})

@@ -17,6 +17,8 @@ const (
 	fanout    = 4       // log2 of how many spokes a spoke is split into
 	degree    = 16      // of the B-tree
 	maxUnused = 64      // spokes kept to be used again
+
+	manySpokes = 4096 // leave room worth giving back
 )
 
 // A Hub is an ordered set of entries, each a value and the instant, in

@@ -96,6 +96,9 @@ func (p *Pool[T]) newSpoke(start, last int64) *spoke {
 func (p *Pool[T]) freeSpoke(s *spoke) {
 	p.spokes[s.number] = nil
 	p.free = append(p.free, s.number)
+	if n := len(p.spokes); len(p.free) == n-1 && n > manySpokes { // let go of the room they took
+		p.spokes, p.free = make([]*spoke, 1), nil
+	}
 	if len(p.unused) < maxUnused {
 		p.unused = append(p.unused, s)
 	}

@@ -14,16 +14,24 @@ import (
 // thing at a time, so that commands meet reservations that should have ended,
 // delayed jobs that should be ready and pauses that should be over. All
 // durations are whole seconds, so that much is due at the same instant. No
-// job may get lost or be given to two clients.
+// job may get lost or be given to two clients. With odd seeds long commands are
+// done step by step, so that others meet them half done, too, and clients leave
+// while they wait for theirs.
 func TestBehind(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			b := &behind{t: t, r: rand.New(rand.NewPCG(seed, 0)), now: 1e18, engine: queue.New(1e18), left: map[uint64]bool{}}
+			b := &behind{t: t, r: rand.New(rand.NewPCG(seed, 0)), now: 1e18, engine: queue.New(1e18), left: map[uint64]bool{}, kicks: map[*queue.Client]uint32{}}
+			if seed%2 == 1 {
+				b.engine.SetPortions(0, 0, 1)
+			}
 			for range 2000 {
 				b.step()
 			}
 			b.finish()
+			if slow := seed%2 == 1; slow != (b.kicked > 0) {
+				t.Errorf("%d kicks were not done at once", b.kicked)
+			}
 		})
 	}
 }
@@ -34,7 +42,9 @@ type behind struct {
 	now     int64
 	engine  *queue.Engine
 	clients []*queue.Client
-	left    map[uint64]bool // the jobs that were put and not deleted
+	left    map[uint64]bool          // the jobs that were put and not deleted
+	kicks   map[*queue.Client]uint32 // how many jobs those want to kick that wait for it
+	kicked  int
 }
 
 func (b *behind) seconds(n int) time.Duration { return time.Duration(b.r.IntN(n)) * time.Second }
@@ -53,6 +63,14 @@ func (b *behind) given(c *queue.Client, j queue.Job) {
 func (b *behind) wakes() {
 	var given []queue.Wake
 	b.engine.TakeWakes(func(w queue.Wake) {
+		if !slices.Contains(b.clients, w.Client) || w.Client.Waiting() {
+			b.t.Fatalf("a client was woken that has left, or waits: %+v", w)
+		}
+		n, kicking := b.kicks[w.Client]
+		if kicking != (w.Outcome == queue.Kicked) || w.Count > n {
+			b.t.Fatalf("kicked %d, %v, want up to %d", w.Count, w.Outcome, n)
+		}
+		delete(b.kicks, w.Client)
 		if w.Outcome == queue.Given {
 			given = append(given, w)
 		}
@@ -80,11 +98,15 @@ func (b *behind) step() {
 	c := pick(b.r, idle)
 	tube := []byte{'a' + byte(b.r.IntN(4))}
 	id := uint64(b.r.IntN(2*len(b.left) + 10))
-	switch b.r.IntN(14) {
+	switch b.r.IntN(16) {
 	case 0:
 		b.clients = append(b.clients, e.Connect())
 	case 1:
+		if b.r.IntN(2) == 0 {
+			c = pick(b.r, b.clients)
+		}
 		b.clients = remove(b.clients, c)
+		delete(b.kicks, c)
 		e.Disconnect(b.now, c)
 	case 2:
 		e.Use(c, tube)
@@ -105,11 +127,21 @@ func (b *behind) step() {
 			delete(b.left, id)
 		}
 	case 11:
-		e.Kick(b.now, c, 2)
+		n := b.r.Uint32N(10)
+		if got, done := e.Kick(b.now, c, n); !done {
+			b.kicks[c] = n
+			b.kicked++
+		} else if got > n {
+			b.t.Fatalf("kicked %d of %d", got, n)
+		}
 	case 12:
 		e.Pause(b.now, tube, b.seconds(5))
 	case 13:
 		e.Bury(c, id, 1)
+	case 14:
+		_ = e.Ignore(c, tube)
+	case 15:
+		e.StopWaiting(pick(b.r, b.clients))
 	}
 	b.wakes()
 	if err := e.Check(); err != nil {
@@ -119,7 +151,10 @@ func (b *behind) step() {
 
 // finish has all that is overdue happen, and deletes what is left.
 func (b *behind) finish() {
-	for _, c := range b.clients {
+	for len(b.clients) > 0 {
+		c := b.clients[0]
+		b.clients = b.clients[1:]
+		delete(b.kicks, c)
 		b.engine.Disconnect(b.now, c)
 		b.wakes()
 	}

@@ -271,3 +271,121 @@ func drop(b *testing.B, e *Engine) {
 		}
 	}
 }
+
+// BenchmarkWatchCosts is what commands cost a client that watches one tube, or
+// 20,000 that others watch, too, and which have jobs.
+func BenchmarkWatchCosts(b *testing.B) {
+	for _, n := range []int{1, 20_000} {
+		e := New(benchStart)
+		c, keeper, w := e.Connect(), e.Connect(), e.Connect()
+		for i := range n {
+			name := fmt.Appendf(nil, "tube-%d", i)
+			e.Watch(keeper, name)
+			e.Watch(w, name)
+			e.Use(c, name)
+			mustInsert(b, e, benchStart, c, 1024, 0, benchBody)
+		}
+		e.Ignore(w, []byte("default"))
+		now := benchStart
+		turn := func() {
+			now += benchTurn
+			for e.Advance(now, 1000) {
+			}
+			e.TakeWakes(func(k Wake) { e.Release(now, k.Client, k.Job.ID, 1024, 0) })
+		}
+		reserve := func() {
+			if j, o := e.Reserve(now, w, 0); o == Given {
+				e.Release(now, w, j.ID, 1024, 0)
+			}
+		}
+		reserve()
+		turn()
+		tube, other := []byte("tube-0"), []byte("other")
+		for _, bm := range []struct {
+			name string
+			do   func()
+		}{
+			{"use", func() { e.Use(w, other); e.Use(w, tube) }},
+			{"watch+ignore", func() { e.Watch(w, other); _ = e.Ignore(w, other) }},
+			{"reserve", reserve},
+			{"watch+reserve+ignore+reserve", func() { e.Watch(w, other); reserve(); _ = e.Ignore(w, other); reserve() }},
+			{"stats-tube", func() { _, _ = e.TubeStats(now, tube) }},
+			{"pause", func() { _ = e.Pause(now, tube, time.Second); _ = e.Pause(now, tube, 0) }},
+			{"put+delete", func() { _ = e.Delete(c, mustInsert(b, e, now, c, 1024, 0, benchBody)) }},
+		} {
+			b.Run(fmt.Sprintf("%s/watched=%d", bm.name, n), func(b *testing.B) {
+				for b.Loop() {
+					turn()
+					bm.do()
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkLongest is how long the longest single call takes, in microseconds,
+// while a great deal is to be done. A portion should take some hundred.
+func BenchmarkLongest(b *testing.B) {
+	const jobs, tubes, limit = 1_000_000, 100_000, 1024
+	for _, bm := range []struct {
+		name  string
+		begin func(call func(func()), now *int64) *Engine
+	}{
+		{"due", func(_ func(func()), now *int64) *Engine {
+			e := New(*now)
+			fill(b, e, e.Connect(), jobs, nil, func() time.Duration { return time.Hour }, benchBody)
+			*now += int64(2 * time.Hour)
+			return e
+		}},
+		{"ttr", func(_ func(func()), now *int64) *Engine {
+			e := New(*now)
+			w := e.Connect()
+			fill(b, e, w, jobs, nil, nil, benchBody)
+			for range jobs {
+				*now += benchTurn
+				e.Reserve(*now, w, 0)
+			}
+			*now += int64(time.Hour)
+			return e
+		}},
+		{"kick", func(call func(func()), now *int64) *Engine {
+			e := New(*now)
+			c := e.Connect()
+			fill(b, e, c, jobs, nil, func() time.Duration { return time.Hour }, benchBody)
+			call(func() { e.Kick(*now, c, jobs) })
+			return e
+		}},
+		{"watched", func(call func(func()), now *int64) *Engine {
+			e := New(*now)
+			w := e.Connect()
+			for i := range tubes {
+				name := fmt.Appendf(nil, "tube-%d", i)
+				call(func() { e.Watch(w, name) })
+			}
+			call(func() { e.Reserve(*now, w, 0) })
+			for e.Unfinished() {
+				call(func() { e.Advance(*now, limit) })
+			}
+			e.TakeWakes(func(Wake) {})
+			call(func() { e.Disconnect(*now, w) })
+			return e
+		}},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			longest := time.Duration(0)
+			call := func(f func()) {
+				start := time.Now()
+				f()
+				longest = max(longest, time.Since(start))
+			}
+			for b.Loop() {
+				now := benchStart
+				e := bm.begin(call, &now)
+				for more := true; more; {
+					call(func() { more = e.Advance(now, limit) })
+				}
+			}
+			b.ReportMetric(float64(longest.Nanoseconds())/1000, "longest-us")
+		})
+	}
+}

@@ -1,6 +1,9 @@
 package queue
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Check reports the first broken invariant it finds: every count, list, heap
 // and timer is compared with what the jobs, tubes and clients say. It is for
@@ -27,6 +30,10 @@ func (e *Engine) Check() error {
 			timers++
 		}
 	}
+	kicks, err := e.checkTasks()
+	if err != nil {
+		return err
+	}
 	using, watching := map[*tube]int{}, map[*tube]int{}
 	lists := map[*watchList]int{}
 	for number, c := range e.clients {
@@ -50,6 +57,10 @@ func (e *Engine) Check() error {
 			timers++
 		}
 		using[c.used]++
+		busy := c.pending && slices.Contains(c.watches.pending, c) || c.kick != nil && c.kick.client == c
+		if c.Busy() && (!busy || c.waiting || !e.Unfinished()) {
+			return fmt.Errorf("queue: client %d waits for what nobody does", c.number)
+		}
 		for _, t := range c.watched {
 			watching[t]++
 		}
@@ -58,22 +69,15 @@ func (e *Engine) Check() error {
 		}
 	}
 	for _, t := range e.list {
+		if t.kicks != kicks[t] {
+			return fmt.Errorf("queue: tube %q counts %d kicks under way, has %d", t.name, t.kicks, kicks[t])
+		}
 		if t.using != using[t] || t.watching != watching[t] {
 			return fmt.Errorf("queue: tube %q counts %d users and %d watchers, has %d and %d", t.name, t.using, t.watching, using[t], watching[t])
 		}
 	}
-	for l, n := range lists {
-		if err := l.check(e); err != nil {
-			return err
-		}
-		if l.clients != n {
-			return fmt.Errorf("queue: a watch list counts %d clients, has %d", l.clients, n)
-		}
-	}
-	for _, l := range e.lists {
-		if lists[l] == 0 {
-			return fmt.Errorf("queue: a watch list of %d tubes has no client", len(l.subs))
-		}
+	if err := e.checkLists(lists); err != nil {
+		return err
 	}
 	jobs := 0
 	for s, n := range sum.Jobs {
@@ -98,6 +102,54 @@ func (e *Engine) Check() error {
 		return fmt.Errorf("queue: %d work records without jobs", e.works.Len())
 	}
 	return nil
+}
+
+// checkLists looks at the watch lists, of each of which so many clients know.
+func (e *Engine) checkLists(lists map[*watchList]int) error {
+	for l, n := range lists {
+		if err := l.check(e); err != nil {
+			return err
+		}
+		if l.clients != n {
+			return fmt.Errorf("queue: a watch list counts %d clients, has %d", l.clients, n)
+		}
+	}
+	for _, l := range e.lists {
+		if lists[l] == 0 {
+			return fmt.Errorf("queue: a watch list of %d tubes has no client", len(l.subs))
+		}
+	}
+	return nil
+}
+
+// checkTasks looks at what is under way, and returns the kicks of each tube.
+func (e *Engine) checkTasks() (map[*tube]int, error) {
+	kicks := map[*tube]int{}
+	for _, t := range e.tasks {
+		switch t := t.(type) {
+		case *kicking:
+			kicks[t.tube]++
+			if e.byName[t.tube.name] != t.tube {
+				return nil, fmt.Errorf("queue: tube %q is gone while it is kicked", t.tube.name)
+			}
+		case leaving:
+			if c := t.client; e.clients[c.number] != c || c.Waiting() || c.watches != nil {
+				return nil, fmt.Errorf("queue: client %d waits, and has left", c.number)
+			}
+		case dissolving:
+			if l := t.list; !l.gone || l.clients+l.waiting+len(l.pending) > 0 || e.lists[l.hash] == l {
+				return nil, fmt.Errorf("queue: a list with %d clients is being dissolved", l.clients)
+			}
+			if err := t.list.check(e); err != nil {
+				return nil, err
+			}
+		case preparing:
+			if l := t.list; !l.preparing || !l.gone && e.lists[l.hash] != l {
+				return nil, fmt.Errorf("queue: a list of %d tubes is prepared for nobody", len(l.subs))
+			}
+		}
+	}
+	return kicks, nil
 }
 
 func (e *Engine) checkTube(t *tube, listed int) error {
@@ -238,10 +290,22 @@ func (l *watchList) check(e *Engine) error {
 	if l.waiting > 0 && len(l.unarmed) > 0 {
 		return fmt.Errorf("queue: a watch list with waiting clients has unarmed subscriptions")
 	}
+	if len(l.pending) > 0 && !l.preparing {
+		return fmt.Errorf("queue: %d clients wait for a watch list that nobody prepares", len(l.pending))
+	}
 	unarmed := 0
-	for _, s := range l.subs {
-		if s.tube.subs[s.pos] != s || s.best >= 0 && l.best[s.best] != s || s.armed >= 0 && s.tube.armed[s.armed] != s {
+	for i, s := range l.subs {
+		if l.gone {
+			if s.at != i || s.tube.subs[s.pos] != s || s.armed >= 0 && s.tube.armed[s.armed] != s {
+				return fmt.Errorf("queue: a subscription to %q, of a list that is dissolved, is not in its place", s.tube.name)
+			}
+			continue
+		}
+		if s.at != i || s.tube.subs[s.pos] != s || s.best >= 0 && l.best[s.best] != s || s.armed >= 0 && s.tube.armed[s.armed] != s {
 			return fmt.Errorf("queue: a subscription to %q is not in its place", s.tube.name)
+		}
+		if (s.armed < 0) != (s.unarmed >= 0) || s.armed < 0 && l.unarmed[s.unarmed] != s {
+			return fmt.Errorf("queue: a subscription to %q is neither armed nor unarmed, or both", s.tube.name)
 		}
 		if s.armed < 0 {
 			unarmed++

@@ -24,6 +24,12 @@ type Client struct {
 
 	producer, worker bool
 
+	// While it is busy:
+	kick     *kicking
+	pending  bool  // in a reserve, as soon as its list is settled
+	forever  bool  // may that wait then,
+	deadline int64 // or until when
+
 	// While it waits in a reserve:
 	waiting    bool
 	arrived    uint64 // the number of its wait, counted over all clients
@@ -31,8 +37,12 @@ type Client struct {
 	timer      wheel.Timer // of the reserve's timeout
 }
 
-// Waiting reports whether the client waits in a reserve.
-func (c *Client) Waiting() bool { return c.waiting }
+// Waiting reports whether the client waits in a reserve, or for what it has
+// asked to be done. It must issue no command.
+func (c *Client) Waiting() bool { return c.waiting || c.Busy() }
+
+// Busy reports whether what the client has asked is being done, in portions.
+func (c *Client) Busy() bool { return c.kick != nil || c.pending }
 
 // Used returns the name of the tube that puts go to.
 func (c *Client) Used() string { return c.used.name }
@@ -93,7 +103,14 @@ func (c *Client) remove(i int) {
 	c.watched[i] = c.watched[last]
 	c.watched[last] = nil
 	c.watched = c.watched[:last]
-	if c.index != nil {
+	if cap(c.watched) > roomyList && last < cap(c.watched)/4 {
+		c.watched = append(make([]*tube, 0, cap(c.watched)/2), c.watched...)
+	}
+	switch {
+	case c.index == nil:
+	case last <= longWatchList/2:
+		c.index = nil
+	default:
 		delete(c.index, t)
 		if i < last {
 			c.index[c.watched[i]] = i
@@ -122,31 +139,21 @@ func (e *Engine) Connect() *Client {
 
 // Disconnect ends c. Its reserved jobs become ready, in the order in which
 // they were reserved, and may be given to waiting clients. O(jobs reserved +
-// tubes watched).
+// tubes watched); if they are many, Advance goes on with it, and c is counted
+// until then.
 func (e *Engine) Disconnect(now int64, c *Client) {
-	if c.waiting {
+	switch {
+	case c.waiting:
 		e.stopWaiting(c)
-	}
-	for c.reserved.head != 0 {
-		e.makeReady(now, e.detach(c.reserved.head))
+	case c.kick != nil:
+		c.kick.client = nil // it goes on
+		c.kick = nil
+	case c.pending:
+		c.watches.cancel(c)
 	}
 	e.leaveList(c)
-	for i := range c.watched { // in beanstalkd's order, which shows in Tubes: the first, then from the last
-		t := c.watched[(len(c.watched)-i)%len(c.watched)]
-		t.watching--
-		e.dropUnused(t)
-	}
-	c.used.using--
-	e.dropUnused(c.used)
-	if c.producer {
-		e.stats.Producers--
-	}
-	if c.worker {
-		e.stats.Workers--
-	}
-	e.stats.Connections--
-	e.clients[c.number] = nil
-	e.freeClients = append(e.freeClients, c.number)
+	c.index = nil
+	e.begin(now, leaving{c})
 }
 
 // Use has the puts, kicks and peeks of c go to the named tube, which is made
@@ -166,9 +173,11 @@ func (e *Engine) Watch(c *Client, name []byte) {
 	if c.find(t) >= 0 {
 		return
 	}
-	e.leaveList(c)
 	c.add(t)
 	t.watching++
+	if l := e.listToChange(c); l != nil {
+		l.subscribe(t)
+	}
 }
 
 // Ignore takes the named tube from those that c reserves from. Ignoring a
@@ -186,8 +195,10 @@ func (e *Engine) Ignore(c *Client, name []byte) error {
 	if len(c.watched) == 1 {
 		return ErrNotIgnored
 	}
-	e.leaveList(c)
 	c.remove(i)
+	if l := e.listToChange(c); l != nil {
+		l.unsubscribe(l.find(t))
+	}
 	t.watching--
 	e.dropUnused(t)
 	return nil

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"math"
 	"time"
 
 	"spoked/internal/slab"
@@ -104,30 +105,50 @@ const Forever = time.Duration(-1)
 // Reserve gives c the first job of the tubes it watches. If there is none it
 // returns DeadlineSoon if a job that c holds is in its last second, TimedOut
 // if timeout is 0, and else Waiting: a Wake will follow, and c must issue no
-// command before it. Amortised O(log jobs + log tubes watched).
+// command before it. Amortised O(log jobs + log tubes watched). If much has
+// happened to many tubes since it was called last, Reserve returns Waiting
+// until that has been looked at in portions.
 func (e *Engine) Reserve(now int64, c *Client, timeout time.Duration) (Job, Outcome) {
 	e.countWorker(c)
+	c.forever, c.deadline = timeout < 0, now+int64(timeout)
 	l := e.watchListOf(c)
-	if t := e.bestTube(l); t != nil {
-		return e.view(e.give(now, t, c)), Given
+	if l.preparing || !l.settled() && !e.atOnce(now, preparing{l}) {
+		e.pend(c, l)
+		return Job{}, Waiting
+	}
+	slot, o := e.reserve(now, c)
+	if o != Given {
+		return Job{}, o
+	}
+	return e.view(slot), Given
+}
+
+// reserve is Reserve for a client whose list is settled, and which waits no
+// longer than it says.
+func (e *Engine) reserve(now int64, c *Client) (slot uint32, o Outcome) {
+	if t := c.watches.first(); t != nil {
+		return e.give(now, t, c), Given
 	}
 	switch {
 	case c.soon > 0:
-		return Job{}, DeadlineSoon
-	case timeout == 0:
-		return Job{}, TimedOut
-	case timeout > 0:
-		c.timer = e.hub.Add(now+int64(timeout), due{dueTimeout, c.number})
+		return 0, DeadlineSoon
+	case c.forever:
+	case c.deadline <= now:
+		return 0, TimedOut
+	default:
+		c.timer = e.hub.Add(c.deadline, due{dueTimeout, c.number})
 	}
-	e.startWaiting(c, l)
-	return Job{}, Waiting
+	e.startWaiting(c, c.watches)
+	return 0, Waiting
 }
 
-// StopWaiting ends the waiting of c, which is TimedOut if it was waiting.
+// StopWaiting ends the waiting of c, which is TimedOut if it was waiting. A
+// reserve that is still under way gets a job, or ends with TimedOut.
 func (e *Engine) StopWaiting(c *Client) {
 	if c.waiting {
 		e.wake(c, TimedOut, 0)
 	}
+	c.forever, c.deadline = false, math.MinInt64
 }
 
 // ReserveJob gives c the job with that id in whatever tube and state it is,
@@ -247,19 +268,23 @@ func (e *Engine) Touch(now int64, c *Client, id uint64) error {
 // Kick makes up to n buried jobs of the tube that c uses ready, in the order
 // in which they were buried, or if there are none, up to n delayed ones, in
 // the order of their deadlines. It returns how many. O(log jobs) for each.
-func (e *Engine) Kick(now int64, c *Client, n uint32) uint32 {
+//
+// If they are many, it returns before it is done: then it goes on in Advance, a
+// Wake will follow, and c must issue no command before it.
+func (e *Engine) Kick(now int64, c *Client, n uint32) (kicked uint32, done bool) {
 	t := c.used
-	kicked := uint32(0)
+	k := &e.kicking
+	*k = kicking{client: c, tube: t, from: Delayed, until: e.burials}
 	if t.buried.head != 0 {
-		for ; kicked < n && t.buried.head != 0 && e.mayChange(); kicked++ {
-			e.kick(now, t.buried.head)
-		}
-		return kicked
+		k.from = Buried
 	}
-	for ; kicked < n && t.jobs[Delayed] > 0 && e.mayChange(); kicked++ {
-		e.kick(now, e.firstWarm(t))
+	if k.left = uint32(min(uint64(n), uint64(t.jobs[k.from]))); k.left == 0 || e.atOnce(now, k) {
+		return k.kicked, true
 	}
-	return kicked
+	c.kick = new(*k)
+	t.kicks++
+	e.later(c.kick)
+	return k.kicked, false
 }
 
 // KickJob makes the job with that id ready if it is buried or delayed.
@@ -346,15 +371,33 @@ func (e *Engine) Pause(now int64, name []byte, delay time.Duration) error {
 		t.pauseTimer = e.hub.Add(now+int64(delay), due{duePause, t.number})
 		return nil
 	}
-	e.resume(now, t)
+	woken := len(e.wakes)
+	if !e.resume(now, t, e.portions.free+max(0, e.budget)/wakeCost) {
+		t.pause = 1
+		t.pauseTimer = e.hub.Add(now, due{duePause, t.number})
+	}
+	e.budget -= wakeCost * (len(e.wakes) - woken)
 	return nil
 }
 
-// resume gives the jobs of t, whose pause has ended.
-func (e *Engine) resume(now int64, t *tube) {
-	e.offer(now, t)
+// resume ends the pause of t, and reports whether it has. First it gives the jobs
+// of t to the clients that wait for them, to as many as limit says: before anybody
+// else is served, all are.
+func (e *Engine) resume(now int64, t *tube, limit int) (done bool) {
+	for ; t.ready.len() > 0; limit-- {
+		c := t.oldestWaiting()
+		if c == nil {
+			break
+		}
+		if limit <= 0 {
+			return false
+		}
+		e.wake(c, Given, e.give(now, t, c))
+	}
+	t.pause = 0
 	if t.restored {
 		t.restored = false
 		e.dropUnused(t)
 	}
+	return true
 }

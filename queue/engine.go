@@ -56,10 +56,16 @@ type Engine struct {
 	clients     []*Client // by number; 0 is nobody
 	freeClients []uint32
 	lists       map[watchHash]*watchList // of two tubes and more
+	mostLists   int                      // there were of these
 	arrivals    uint64                   // clients that ever began to wait
 
 	hub   *wheel.Hub[due] // everything that happens at a time
 	wakes []wake          // not yet taken by the caller
+
+	portions portions
+	tasks    []task  // left of long commands
+	budget   int     // steps that commands may take before the next Advance
+	kicking  kicking // scratch
 
 	journal Journal // or nil
 	record  Record  // scratch, for the journal
@@ -108,7 +114,10 @@ func New(now int64) *Engine {
 		lists:   map[watchHash]*watchList{},
 		hub:     wheel.NewHub(wheel.NewPool[due](pages), now),
 		rand:    rand.New(rand.NewPCG(uint64(now), 0)),
+
+		portions: usualPortions(),
 	}
+	e.budget = e.portions.turn
 	e.defaultTube = e.makeTube([]byte("default"))
 	return e
 }
@@ -125,16 +134,17 @@ func (e *Engine) Draining() bool { return e.draining }
 // to the end, and the last one takes the place of one dropped.
 func (e *Engine) Tubes() iter.Seq[string] { return names(e.list) }
 
-// An Outcome is how a reserve ended.
+// An Outcome is how a reserve ended, or a long kick.
 type Outcome uint8
 
-// The outcomes of Reserve. Waiting is the only one that is followed by
-// another, in a Wake.
+// The outcomes of Reserve, and of a Kick that was not done at once. Waiting is
+// the only one that is followed by another, in a Wake.
 const (
 	Waiting      Outcome = iota // nothing yet
 	Given                       // a job was reserved
 	DeadlineSoon                // a job the client holds has less than a second left
 	TimedOut
+	Kicked // all that were to be kicked are
 )
 
 // A Wake ends a client's waiting.
@@ -142,12 +152,14 @@ type Wake struct {
 	Client  *Client
 	Outcome Outcome // never Waiting
 	Job     Job     // if Given; its body is borrowed, as always
+	Count   uint32  // if Kicked: how many
 }
 
 type wake struct {
 	client  *Client
 	outcome Outcome
 	slot    uint32
+	count   uint32
 }
 
 // TakeWakes calls f for each client whose waiting has ended since it was
@@ -156,7 +168,7 @@ type wake struct {
 // other method. f must not call the engine.
 func (e *Engine) TakeWakes(f func(Wake)) {
 	for _, w := range e.wakes {
-		k := Wake{Client: w.client, Outcome: w.outcome}
+		k := Wake{Client: w.client, Outcome: w.outcome, Count: w.count}
 		if w.outcome == Given {
 			k.Job = e.view(w.slot)
 		}
@@ -168,5 +180,5 @@ func (e *Engine) TakeWakes(f func(Wake)) {
 
 func (e *Engine) wake(c *Client, o Outcome, slot uint32) {
 	e.stopWaiting(c)
-	e.wakes = append(e.wakes, wake{c, o, slot})
+	e.wakes = append(e.wakes, wake{client: c, outcome: o, slot: slot})
 }

@@ -215,3 +215,62 @@ func TestTubesLeaveNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Nor do many that there are at the same time, of all kinds, while a few others
+// stay.
+func TestManyTubesLeaveNothing(t *testing.T) {
+	const tubes, others = 30_000, 10
+	now := int64(1e18)
+	e := New(now)
+	keeper := e.Connect()
+	for i := range others {
+		e.Watch(keeper, fmt.Appendf(nil, "other-%d", i))
+	}
+	pass := func() {
+		for e.Advance(now, 1000) {
+		}
+		e.TakeWakes(func(Wake) {})
+	}
+	round := func() {
+		c, w := e.Connect(), e.Connect()
+		var ids []uint64
+		for i := range tubes {
+			name := fmt.Appendf(nil, "tube-%d", i)
+			e.Watch(w, name)
+			e.Use(c, name)
+			ids = append(ids, mustInsert(t, e, now, c, 5, time.Duration(1+i)*time.Second, nil))
+			if err := e.Pause(now, name, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.Reserve(now, w, time.Minute)
+		pass()
+		for _, id := range ids {
+			if err := e.Delete(c, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.Disconnect(now, w)
+		e.Disconnect(now, c)
+		pass()
+	}
+	heap := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	before := heap()
+	for range 2 {
+		round()
+		if err := e.Check(); err != nil {
+			t.Fatal(err)
+		}
+		if grown := heap() - before; grown > 400<<10 {
+			t.Errorf("%d tubes that are gone have left %d KiB", tubes, grown>>10)
+		}
+		if n := e.hub.Len(); n != 0 || len(e.list) != 1+others || len(e.lists) != 0 {
+			t.Errorf("%d timers, %d tubes, %d lists are left", n, len(e.list), len(e.lists))
+		}
+	}
+}

@@ -478,7 +478,7 @@ func TestNoRoomForChanges(t *testing.T) {
 	s.want("Release", s.engine.Release(s.now, c, held, 0, 0), queue.ErrOutOfMemory)
 	s.want("Bury", s.engine.Bury(c, held, 0), queue.ErrOutOfMemory)
 	s.want("KickJob", s.engine.KickJob(s.now, buried), queue.ErrOutOfMemory)
-	s.want("Kick", s.engine.Kick(s.now, c, 10), uint32(0))
+	s.want("Kick", kicked(s.engine.Kick(s.now, c, 10)), uint32(0))
 	s.want("Pause", s.engine.Pause(s.now, []byte("default"), minute), queue.ErrOutOfMemory)
 	_, err := s.engine.ReserveJob(s.now, c, buried)
 	s.want("ReserveJob", err, queue.ErrOutOfMemory)

@@ -381,11 +381,11 @@ func (l *restoreSim) useUp() {
 		l.engine.Use(c.engine, []byte(t.name))
 		l.model.use(c.model, t.name)
 		l.settle()
-		for kicked := uint32(1); kicked > 0; {
+		for n := uint32(1); n > 0; {
 			l.peeked("PeekBuried", l.model.first(t, queue.Buried))(l.engine.PeekBuried(c.engine))
 			l.peeked("PeekDelayed", l.model.first(t, queue.Delayed))(l.engine.PeekDelayed(c.engine))
-			kicked = l.engine.Kick(l.model.now, c.engine, 1)
-			same(&l.sim, "Kick", kicked, l.model.kick(c.model, 1))
+			n = kicked(l.engine.Kick(l.model.now, c.engine, 1))
+			same(&l.sim, "Kick", n, l.model.kick(c.model, 1))
 		}
 		l.pauseFor(t, 0)
 		l.watchTube(c, t.name)
@@ -539,7 +539,7 @@ func TestBuriedOrderOutlivesRestarts(t *testing.T) {
 			j, err := s.engine.PeekBuried(c)
 			s.want("PeekBuried", err, nil)
 			s.want("PeekBuried", j.ID, id)
-			s.want("Kick", s.engine.Kick(s.now, c, 1), uint32(1))
+			s.want("Kick", kicked(s.engine.Kick(s.now, c, 1)), uint32(1))
 			s.want("state", s.job(id).State, queue.Ready)
 		}
 	}

@@ -492,7 +492,7 @@ func TestBuriedJobsAreAQueue(t *testing.T) {
 		j, err := s.engine.PeekBuried(s.client("worker"))
 		s.want("PeekBuried", err, nil)
 		s.want("PeekBuried", j.ID, want)
-		s.want("Kick", s.engine.Kick(s.now, s.client("worker"), 1), uint32(1))
+		s.want("Kick", kicked(s.engine.Kick(s.now, s.client("worker"), 1)), uint32(1))
 	}
 	_, err := s.engine.PeekBuried(s.client("worker"))
 	s.want("PeekBuried", err, queue.ErrNotFound)
@@ -519,7 +519,7 @@ func TestKickNeverSpillsOver(t *testing.T) {
 		{math.MaxUint32, 1, "ready ready ready ready"},
 		{10, 0, "ready ready ready ready"},
 	} {
-		s.want(fmt.Sprintf("Kick(%d)", tt.n), s.engine.Kick(s.now, s.client("worker"), tt.n), tt.want)
+		s.want(fmt.Sprintf("Kick(%d)", tt.n), kicked(s.engine.Kick(s.now, s.client("worker"), tt.n)), tt.want)
 		var states []string
 		for id := range uint64(4) {
 			states = append(states, s.job(id+1).State.String())

@@ -124,7 +124,9 @@ type sim struct {
 	drafts  []*simDraft
 	names   int
 	wakes   []wake // of the engine
-	log     []string
+
+	portions int // of what was not done at once
+	log      []string
 }
 
 // simClient is a client in both worlds.
@@ -146,6 +148,9 @@ func simulate(t testing.TB, p profile, seed uint64, steps int) {
 	for _, o := range opers {
 		sum += o.weight
 	}
+	if seed%2 == 0 {
+		s.engine.SetPortions(s.r.IntN(2), s.r.IntN(3), 1+s.r.IntN(3))
+	}
 	for step := range steps {
 		s.on = fmt.Sprintf("%s, seed %d, step %d", p.name, seed, step)
 		s.pass()
@@ -160,6 +165,9 @@ func simulate(t testing.TB, p profile, seed uint64, steps int) {
 			}
 		}
 		s.compare()
+	}
+	if seed%2 == 0 && s.portions == 0 && steps > 1000 {
+		t.Errorf("%s: nothing was done in portions", s.on)
 	}
 }
 
@@ -185,13 +193,57 @@ func same[T comparable](s *sim, what string, got, want T) {
 	}
 }
 
+// kicked is the count of a Kick that is done.
+func kicked(n uint32, done bool) uint32 {
+	if !done {
+		panic("the kick is not done")
+	}
+	return n
+}
+
 func kept(j queue.Job) view { return view{j.ID, string(j.Body)} }
 
-// collect takes the engine's wakes, as must be done after every command.
+// collect takes the engine's wakes, as must be done after every command. It
+// sees to it that the command is done.
 func (s *sim) collect() {
+	s.takeWakes()
+	s.finish(nil)
+}
+
+func (s *sim) takeWakes() {
 	s.engine.TakeWakes(func(w queue.Wake) {
 		s.wakes = append(s.wakes, wake{w.Client.Data.(*simClient).model.name, w.Outcome, kept(w.Job)})
 	})
+}
+
+// ownWake is how the wait of a client ended that was busy.
+type ownWake struct {
+	outcome queue.Outcome
+	job     view
+	count   uint32
+}
+
+// finish has the engine do the rest of what has been begun, and returns the wake
+// of c, who waits for it. If it goes on waiting, in a reserve, that is the zero
+// ownWake.
+func (s *sim) finish(c *simClient) (own ownWake) {
+	for more := true; more; {
+		more = s.engine.Advance(s.model.now, 1+s.r.IntN(5))
+		s.engine.TakeWakes(func(w queue.Wake) {
+			if o := w.Client.Data.(*simClient); o != c {
+				s.wakes = append(s.wakes, wake{o.model.name, w.Outcome, kept(w.Job)})
+			} else {
+				own = ownWake{w.Outcome, kept(w.Job), w.Count}
+			}
+		})
+		if err := s.engine.Check(); more && err != nil {
+			s.failed("Check: %v", err)
+		}
+		if more {
+			s.portions++
+		}
+	}
+	return own
 }
 
 // compare looks at everything in both worlds.
@@ -265,7 +317,7 @@ func (s *sim) advance(now int64) {
 	s.model.advance(now)
 	for more := true; more; {
 		more = s.engine.Advance(now, limit)
-		s.collect()
+		s.takeWakes()
 	}
 	s.did("advance, limit %d", limit)
 	if s.r.IntN(10) == 0 {
@@ -508,9 +560,14 @@ func (s *sim) reserve() {
 	c, timeout := s.client(), s.timeout()
 	s.did("%v reserve within %v", c, timeout)
 	j, outcome := s.engine.Reserve(s.model.now, c.engine, timeout)
+	got := kept(j)
+	if c.engine.Busy() {
+		w := s.finish(c)
+		got, outcome = w.job, w.outcome
+	}
 	want, wantOutcome := s.model.reserve(c.model, timeout)
 	same(s, "Reserve", outcome, wantOutcome)
-	same(s, "Reserve", kept(j), want)
+	same(s, "Reserve", got, want)
 }
 
 func (s *sim) stopWaiting() {
@@ -576,7 +633,12 @@ func (s *sim) touch() {
 func (s *sim) kick() {
 	c, n := s.client(), []uint32{0, 1, 2, s.r.Uint32N(20), math.MaxUint32}[s.r.IntN(5)]
 	s.did("%v kick %d", c, n)
-	same(s, "Kick", s.engine.Kick(s.model.now, c.engine, n), s.model.kick(c.model, n))
+	got, done := s.engine.Kick(s.model.now, c.engine, n)
+	same(s, "Busy", c.engine.Busy(), !done)
+	if !done {
+		got = s.finish(c).count
+	}
+	same(s, "Kick", got, s.model.kick(c.model, n))
 }
 
 func (s *sim) kickJob() {

@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"slices"
+
 	"spoked/wheel"
 )
 
@@ -23,6 +25,7 @@ type tube struct {
 	drafts   int // puts of which the body is still arriving
 	using    int // clients
 	watching int // clients
+	kicks    int // under way
 
 	total   uint64 // jobs put
 	deletes uint64 // jobs deleted by command
@@ -46,7 +49,7 @@ func (t *tube) offers() bool { return t.ready.len() > 0 && t.pause == 0 }
 
 // unused reports whether nothing keeps the tube.
 func (t *tube) unused() bool {
-	return t.using == 0 && t.watching == 0 && t.drafts == 0 && !t.restored && t.jobs == [NumStates]int{}
+	return t.using == 0 && t.watching == 0 && t.drafts == 0 && t.kicks == 0 && !t.restored && t.jobs == [NumStates]int{}
 }
 
 // makeTube returns the tube of that name, and makes it if there is none.
@@ -101,11 +104,8 @@ func (e *Engine) dropUnused(t *tube) {
 	delete(e.byName, t.name)
 	e.tubes[t.number] = nil
 	e.freeTubes = append(e.freeTubes, t.number)
-	if len(e.list) == 1 && cap(e.list) > manyTubes { // let go of the room they took
-		e.list = []*tube{e.defaultTube}
-		e.byName = map[string]*tube{e.defaultTube.name: e.defaultTube}
-		e.tubes = []*tube{e.defaultTube}
-		e.freeTubes = nil
+	if len(e.list) == 1 && cap(e.list) > manyTubes || len(e.list) <= manyTubes && cap(e.list) > 8*manyTubes {
+		e.shrinkTables()
 	}
 }
 
@@ -129,6 +129,26 @@ func (e *Engine) delayedHub(t *tube, now int64) *wheel.Hub[uint32] {
 		t.delayed = wheel.NewHub(e.waits, now)
 	}
 	return t.delayed
+}
+
+// shrinkTables lets go of the room that many tubes took. O(tubes there were), of
+// which it looks at no more than numbers.
+func (e *Engine) shrinkTables() {
+	e.list = slices.Clone(e.list)
+	e.byName = make(map[string]*tube, len(e.list))
+	last := uint32(0)
+	for _, t := range e.list {
+		e.byName[t.name] = t
+		last = max(last, t.number)
+	}
+	e.tubes = slices.Clone(e.tubes[:last+1])
+	free := []uint32(nil)
+	for _, n := range e.freeTubes {
+		if n <= last {
+			free = append(free, n)
+		}
+	}
+	e.freeTubes = free
 }
 
 // wakeFor has the engine's hub look at t when its first delayed job may be

@@ -99,11 +99,81 @@ func TestTubesLeaveNothingBehind(t *testing.T) {
 			t.Fatalf("round %d, before: %v", round, err)
 		}
 		e.Disconnect(0, c)
+		if !e.Unfinished() {
+			t.Errorf("round %d: a long list is gone at once", round)
+		}
+		for e.Advance(0, 100) {
+		}
 		if err := e.Check(); err != nil {
 			t.Fatalf("round %d, after: %v", round, err)
 		}
 		if n := cap(e.list) + cap(e.tubes) + cap(e.freeTubes); n > 10 {
 			t.Errorf("round %d: room for %d tubes is left", round, n)
 		}
+	}
+}
+
+// A client that has a list for itself takes it along when it watches or ignores
+// another tube, and no more is to be done for that than for a short one.
+func TestListIsTakenAlong(t *testing.T) {
+	e := New(0)
+	c, other := e.Connect(), e.Connect()
+	for i := range 100 {
+		e.Watch(c, fmt.Append(nil, i))
+	}
+	reserve := func(c *Client, want Outcome) {
+		t.Helper()
+		_, o := e.Reserve(0, c, 0)
+		for e.Advance(0, 100) {
+		}
+		e.TakeWakes(func(w Wake) { o = w.Outcome })
+		if o != want {
+			t.Errorf("Reserve: %v, want %v", o, want)
+		}
+		if err := e.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+	reserve(c, TimedOut)
+	l := c.watches
+	e.portions = portions{free: 3, slice: 1}
+	put := func(tube string) {
+		e.Use(other, []byte(tube))
+		mustInsert(t, e, 0, other, 0, 0, nil)
+	}
+	for range 3 {
+		watchAll(e, c, "x")
+		put("x")
+		if _, o := e.Reserve(0, c, 0); o != Given {
+			t.Errorf("Reserve from a tube more: %v", o)
+		}
+		put("x")
+		e.Ignore(c, []byte("x"))
+		if _, o := e.Reserve(0, c, 0); o != TimedOut {
+			t.Errorf("Reserve from a tube less: %v", o)
+		}
+	}
+	if c.watches != l || e.Unfinished() || len(l.subs) != 101 {
+		t.Errorf("the client has another list, or one of %d tubes", len(l.subs))
+	}
+
+	// With the same tubes as another client it shares that one's list again.
+	watchAll(e, other, "a", "b")
+	reserve(other, TimedOut)
+	for i := range 100 {
+		e.Ignore(c, fmt.Append(nil, i))
+	}
+	watchAll(e, c, "a", "b")
+	reserve(c, TimedOut)
+	if c.watches != other.watches || len(e.lists) != 1 {
+		t.Errorf("two clients that watch the same have %d lists", len(e.lists))
+	}
+	watchAll(e, c, "z") // and leaves it to the other
+	reserve(c, TimedOut)
+	if c.watches == other.watches || len(e.lists) != 2 {
+		t.Errorf("two clients that watch something else have %d lists", len(e.lists))
+	}
+	if cap(c.watches.subs) > 10 || cap(c.watched) > roomyList {
+		t.Errorf("room for %d tubes is left of 100", cap(c.watches.subs))
 	}
 }

@@ -13,10 +13,12 @@ const (
 	maxShift  = 58      // spans are at most 2^58 ns, nine years
 	longList  = 4096    // a longer list is split when it is added to
 	shortList = 64      // a list up to this long is ordered as it is
-	nearTail  = 64      // steps to look for an entry's place in an ordered list
+	nearEnd   = 64      // steps to look for an entry's place in an ordered list, from each end
 	fanout    = 4       // log2 of how many spokes a spoke is split into
 	degree    = 16      // of the B-tree
 	maxUnused = 64      // spokes kept to be used again
+
+	manySpokes = 4096 // leave room worth giving back
 )
 
 // A Hub is an ordered set of entries, each a value and the instant, in

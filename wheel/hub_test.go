@@ -219,3 +219,28 @@ func ExampleHub() {
 	// 1 1s
 	// 2 2s
 }
+
+// What has just come out may be put back in front of many that are due as well,
+// and they need not be sorted again.
+func TestPutBack(t *testing.T) {
+	h := NewHub(newPool(), 0)
+	h.PopDue(1e9)
+	for at := range int64(10_000) {
+		h.Add(at, uint32(at))
+	}
+	for want := range uint32(100) {
+		v, at, ok := h.PopDue(1e9)
+		if !ok || v != want {
+			t.Fatalf("PopDue = %d, %v, want %d", v, ok, want)
+		}
+		if h.Add(at, v); !h.past.ordered {
+			t.Fatalf("entry %d is put back, and nothing is in order any more", v)
+		}
+		if v, _, _ := h.PopDue(1e9); v != want {
+			t.Fatalf("PopDue = %d, want %d, which was put back", v, want)
+		}
+	}
+	if err := h.Check(); err != nil {
+		t.Error(err)
+	}
+}

@@ -117,13 +117,16 @@ func (p *Pool[T]) newSpoke(start, last int64) *spoke {
 func (p *Pool[T]) freeSpoke(s *spoke) {
 	p.spokes[s.number] = nil
 	p.free = append(p.free, s.number)
+	if n := len(p.spokes); len(p.free) == n-1 && n > manySpokes { // let go of the room they took
+		p.spokes, p.free = make([]*spoke, 1), nil
+	}
 	if len(p.unused) < maxUnused {
 		p.unused = append(p.unused, s)
 	}
 }
 
 // insert links t into s. It keeps an ordered list that has come up in order
-// as long as the place is near its end, and otherwise leaves that to the
+// as long as the place is near one of its ends, and otherwise leaves that to the
 // moment when the order is needed.
 func (p *Pool[T]) insert(s *spoke, t Timer) {
 	e := p.entries.At(uint32(t))
@@ -145,14 +148,23 @@ func (p *Pool[T]) insert(s *spoke, t Timer) {
 }
 
 // place returns the entry of an ordered list after which one due at at
-// belongs, 0 for the front, or the list's tail if that would take long.
+// belongs, 0 for the front, or the list's tail if that would take long. It looks
+// from both ends: what has just come out may be put back.
 func (p *Pool[T]) place(s *spoke, at int64) Timer {
 	t := s.tail
-	for range nearTail {
+	for range nearEnd {
 		if t == 0 || p.at(t) <= at {
 			return t
 		}
 		t = p.entries.At(uint32(t)).prev
+	}
+	before := Timer(0)
+	t = s.head
+	for range nearEnd {
+		if p.at(t) > at {
+			return before
+		}
+		before, t = t, p.entries.At(uint32(t)).next
 	}
 	return s.tail
 }

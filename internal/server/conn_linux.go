@@ -29,7 +29,8 @@ type conn struct {
 	hungUp   bool   // the peer has closed its side; there may be unread input
 	eof      bool   // all input has been read
 	broken   bool   // reading or writing has failed
-	waiting  bool   // the session waits in a reserve
+	waiting  bool   // the session waits in a reserve, or
+	busy     bool   // for what it has asked to be done
 	last     bool   // to be closed when out has been sent
 	dead     bool   // closed, or about to be
 	queued   bool   // in loop.active
@@ -102,7 +103,7 @@ func (l *loop) serve(c *conn, now int64) {
 	l.collect(c)
 	c.session.Backlog = c.waiting && (len(c.rest) > 0 || c.readable)
 	idle := len(c.rest) == 0 || c.waiting
-	c.last = c.last || c.session.Quit() || idle && (l.quitting || c.eof && !c.waiting)
+	c.last = c.last || c.session.Quit() || idle && !c.busy && (l.quitting || c.eof && !c.waiting)
 	switch {
 	case stuck || len(c.out) > 0 && !c.inTurns: // flush decides what is next
 	case c.last && len(c.out) == 0:
@@ -122,7 +123,7 @@ func (l *loop) feed(c *conn, now int64) {
 	if len(in) == 0 && !c.inTurns {
 		return
 	}
-	part, limit := in, session.NoLimit
+	part, limit := in, max(fewCommands, turnCommands/len(l.turn))
 	if c.inTurns {
 		part, limit = in[:c.pace.portion(len(in), c.session.Receiving())], 1
 	}
@@ -139,7 +140,7 @@ func (l *loop) feed(c *conn, now int64) {
 	case c.inTurns:
 		c.pace.used(n, commands)
 		c.inTurns = c.hungUp || len(c.rest) > 0 || c.readable
-	case n < len(in) && !c.session.Waiting() && !c.session.Full() && !c.session.Quit():
+	case n < len(in) && commands < limit && !c.session.Waiting() && !c.session.Full() && !c.session.Quit():
 		c.takeTurns(readAhead(l.server.service.NewDecoder(), in, n)) // it has woken a client with a backlog
 	}
 }
@@ -162,8 +163,8 @@ func (l *loop) woken(c *conn) {
 	if c.dead {
 		return
 	}
-	if len(c.rest) > 0 || c.readable {
-		c.takeTurns(len(c.rest))
+	if !c.busy && (len(c.rest) > 0 || c.readable) {
+		c.takeTurns(len(c.rest)) // another client has woken it
 	}
 	l.collect(c)
 	l.activate(c)
@@ -171,7 +172,7 @@ func (l *loop) woken(c *conn) {
 
 // collect takes the replies from the session. The mutex is held.
 func (l *loop) collect(c *conn) {
-	c.waiting = c.session.Waiting()
+	c.waiting, c.busy = c.session.Waiting(), c.session.Busy()
 	if !c.session.HasOutput() {
 		return
 	}

@@ -32,6 +32,7 @@ type goroutines struct {
 	pending  []*stream // have output that nobody writes yet
 	timer    *time.Timer
 	armed    int64 // instant at which timer fires; 0: it does not
+	behind   bool  // there is more to be done than fits into one go: the timer sees to it
 	quitting bool
 	progress *sync.Cond // the journal has settled more, or failed
 }
@@ -134,6 +135,7 @@ func (g *goroutines) tick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g.armed = 0
+	g.behind = false
 	g.settle(s.clock.now())
 	g.launch(nil)
 }
@@ -142,16 +144,21 @@ func (g *goroutines) tick() {
 // connections that others have woken, and sets the timer.
 func (g *goroutines) settle(now int64) {
 	service := g.server.service
-	more := service.Advance(now, dueLimit)
+	g.pass(now)
 	service.TakeWoken(func(w *session.Session) { w.Owner.(*stream).advance(now) })
 	g.server.commit(len(g.conns) == 1)
 	at, ok := service.Next()
-	if more {
-		at = now
-	}
+	at = max(at, now)
 	if ok && (g.armed == 0 || at < g.armed) {
 		g.armed = max(at, 1)
 		g.timer.Reset(time.Duration(at - now))
+	}
+}
+
+// pass lets a portion happen of what is due and of what is under way.
+func (g *goroutines) pass(now int64) {
+	if !g.behind {
+		g.behind = g.server.service.Advance(now, dueLimit)
 	}
 }
 
@@ -184,7 +191,7 @@ func (c *stream) read() {
 		now := s.clock.now()
 		c.rest = append(c.rest, buf[:n]...)
 		c.eof = c.eof || err != nil
-		s.service.Advance(now, dueLimit)
+		g.pass(now)
 		if err != nil && !errors.Is(err, io.EOF) {
 			c.close(now)
 		}
@@ -241,7 +248,7 @@ func (c *stream) advance(now int64) {
 		c.session.HalfClose()
 	}
 	if len(c.rest) > 0 && len(c.out) == 0 && !c.flushing && !c.last {
-		n, _ := c.session.Feed(now, c.rest, session.NoLimit)
+		n, _ := c.session.Feed(now, c.rest, turnCommands)
 		c.rest = c.rest[n:]
 		if len(c.rest) == 0 {
 			c.rest = nil
@@ -256,7 +263,7 @@ func (c *stream) advance(now int64) {
 		c.goroutines.server.service.Recycle(out)
 	}
 	idle := len(c.rest) == 0 || c.session.Waiting()
-	c.last = c.last || c.session.Quit() || idle && (c.goroutines.quitting || c.eof && !c.session.Waiting())
+	c.last = c.last || c.session.Quit() || idle && !c.session.Busy() && (c.goroutines.quitting || c.eof && !c.session.Waiting())
 	switch {
 	case c.flushing:
 	case len(c.out) > 0:

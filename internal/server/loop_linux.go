@@ -21,6 +21,12 @@ type loops struct {
 	server *Server
 	loop   []*loop
 	group  sync.WaitGroup
+
+	// behind is the loop that catches up with the time, or goes on with what
+	// clients have begun, while that is more than fits into a turn. The others
+	// leave it to that one, so that nobody waits for a portion of each. The
+	// server's mutex guards it.
+	behind *loop
 }
 
 // A loop serves its connections from one thread. It repeats a turn:
@@ -174,6 +180,10 @@ func (l *loop) run() {
 	unix.Close(l.ep)
 	unix.Close(l.bell)
 	l.bell = -1
+	if l.loops.behind == l {
+		l.loops.behind = nil
+		l.loops.settled() // another may have to go on
+	}
 	for _, c := range l.mail {
 		l.refuse(c)
 	}
@@ -194,7 +204,7 @@ func (l *loop) finish(abruptly bool) {
 	l.quitting = true
 	l.execute() // adopts what has been accepted
 	for _, c := range l.conns {
-		if c == nil || c.dead || len(c.rest) > 0 && !c.waiting && !abruptly {
+		if c == nil || c.dead || (c.busy || len(c.rest) > 0 && !c.waiting) && !abruptly {
 			continue
 		}
 		c.last = true
@@ -344,7 +354,7 @@ func (l *loop) execute() {
 	s := l.server
 	s.mu.Lock()
 	now := s.clock.now()
-	more := s.service.Advance(now, dueLimit)
+	l.advance(now)
 	for _, c := range l.dead {
 		l.close(c, now)
 	}
@@ -384,15 +394,23 @@ func (l *loop) execute() {
 		s.commit(l.nobodyElse())
 	}
 	next, ok := s.service.Next()
-	s.mu.Unlock()
-
-	switch {
-	case more:
-		l.deadline = now
-	case ok:
+	l.deadline = math.MaxInt64
+	if behind := l.loops.behind; ok && (behind == nil || behind == l) {
 		l.deadline = next
-	default:
-		l.deadline = math.MaxInt64
+	}
+	s.mu.Unlock()
+}
+
+// advance lets a portion happen of what is due and of what is under way. The
+// mutex is held.
+func (l *loop) advance(now int64) {
+	t := l.loops
+	if t.behind != nil && t.behind != l {
+		return
+	}
+	t.behind = nil
+	if l.server.service.Advance(now, dueLimit) {
+		t.behind = l
 	}
 }
 
@@ -419,7 +437,7 @@ func (l *loop) nobodyElse() bool {
 	}
 	settled := l.server.opts.Journal.Settled()
 	for _, c := range l.conns {
-		if c != nil && !c.waiting && (len(c.out) == 0 || c.needs <= settled) {
+		if c != nil && (c.busy || !c.waiting) && (len(c.out) == 0 || c.needs <= settled) {
 			return false
 		}
 	}

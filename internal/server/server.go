@@ -49,9 +49,15 @@ const (
 	// the most that is kept of what a client sends while it waits.
 	readChunk = 64 << 10
 
-	// dueLimit is how many deadlines are dealt with before connections are
-	// served again.
-	dueLimit = 2048
+	// dueLimit is how many deadlines are dealt with, and steps of long commands
+	// done, before connections are served again.
+	dueLimit = 1024
+
+	// turnCommands is about how many commands are executed in a turn, or of a
+	// connection that has a goroutine in one go, and fewCommands how many at least
+	// of each connection of the turn. What is left is executed in the next.
+	turnCommands = 1024
+	fewCommands  = 16
 
 	// acceptRetry is how long accepting pauses when the process or the system
 	// has no file descriptor left.
@@ -131,6 +137,10 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for s.failure == nil && s.service.Unfinished() { // clients have begun it
+		s.service.Advance(s.clock.now(), dueLimit)
+		s.commit(false)
+	}
 	if s.failure != nil {
 		return s.failure
 	}

@@ -76,15 +76,19 @@ func (s *Session) found(j queue.Job, err error) {
 	s.send(proto.AppendFound, j)
 }
 
-// answer replies to a reserve; nothing while it waits.
-func (s *Session) answer(o queue.Outcome, j queue.Job) {
-	switch o {
+// answer replies to a reserve, nothing while it waits, or to a kick that took
+// long.
+func (s *Session) answer(w queue.Wake) {
+	switch j := w.Job; w.Outcome {
 	case queue.Given:
 		s.send(proto.AppendReserved, j)
 	case queue.DeadlineSoon:
 		s.reply(proto.DeadlineSoon)
 	case queue.TimedOut:
 		s.reply(proto.TimedOut)
+	case queue.Kicked:
+		s.need()
+		s.out = proto.AppendKicked(s.out, int(w.Count))
 	}
 }
 
@@ -103,7 +107,7 @@ func (s *Session) reserve(now int64, timeout time.Duration) {
 		timeout = 0
 	}
 	j, outcome := s.service.engine.Reserve(now, s.client, timeout)
-	s.answer(outcome, j)
+	s.answer(queue.Wake{Outcome: outcome, Job: j})
 }
 
 func reserveJob(s *Session, now int64, cmd *proto.Command) {
@@ -165,8 +169,9 @@ func peekBuried(s *Session, _ int64, _ *proto.Command) {
 }
 
 func kick(s *Session, now int64, cmd *proto.Command) {
-	n := s.service.engine.Kick(now, s.client, cmd.Count)
-	s.out = proto.AppendKicked(s.out, int(n))
+	if n, done := s.service.engine.Kick(now, s.client, cmd.Count); done {
+		s.out = proto.AppendKicked(s.out, int(n))
+	}
 }
 
 func kickJob(s *Session, now int64, cmd *proto.Command) {

@@ -98,13 +98,16 @@ func NewService(now int64, opts Options) *Service {
 // Engine returns the engine that the sessions share.
 func (v *Service) Engine() *queue.Engine { return v.engine }
 
-// Advance lets happen what is due at or before now, about limit events at
-// most, and reports whether there is more.
+// Advance lets happen what is due at or before now, and goes on with long
+// commands, about limit steps at most. It reports whether there is more.
 func (v *Service) Advance(now int64, limit int) (more bool) {
 	more = v.engine.Advance(now, limit)
 	v.engine.TakeWakes(v.deliver)
 	return more
 }
+
+// Unfinished reports whether Advance has something to do that waits for nothing.
+func (v *Service) Unfinished() bool { return v.engine.Unfinished() }
 
 // Next returns an instant no later than the earliest at which Advance has
 // something to do, and false if it has nothing to wait for.
@@ -128,7 +131,7 @@ func (v *Service) wake(w queue.Wake) {
 	s := w.Client.Data.(*Session)
 	s.open()
 	begin := len(s.out)
-	s.answer(w.Outcome, w.Job)
+	s.answer(w)
 	if f := v.opts.Trace; f != nil {
 		f(s, "", s.out[begin:])
 	}

@@ -12,7 +12,7 @@ import (
 type Session struct {
 	Owner any // the caller's
 
-	// Backlog is for the caller to set while the client waits in a reserve and
+	// Backlog is for the caller to set while the client waits and
 	// has sent more behind it. When its wait ends by another client's command,
 	// that client's Feed ends, so that the caller can let the two take turns.
 	Backlog bool
@@ -70,13 +70,14 @@ func (s *Session) Close(now int64) {
 	}
 }
 
-// Waiting reports whether the client waits in a reserve. Its next command is
-// not executed, and should not be read, before that has ended.
+// Waiting reports whether the client waits in a reserve, or for a command that
+// takes long. Its next command is not executed, and should not be read, before
+// that has ended.
 func (s *Session) Waiting() bool { return s.client.Waiting() || s.fetching }
 
-// Busy reports whether the client waits for something that is being done, and
-// will be answered soon.
-func (s *Session) Busy() bool { return s.fetching }
+// Busy reports whether the client waits for a command that takes long, or a body
+// that is being read, and will be answered soon.
+func (s *Session) Busy() bool { return s.client.Busy() || s.fetching }
 
 // Full reports whether so much output is waiting to be taken that no command
 // is executed.

@@ -1,5 +1,5 @@
 // Package cli is the command line of spoked: it reads the arguments, answers
-// what can be answered at once, runs the tools for journals, and hands
+// what can be answered at once, runs the tools, and hands
 // everything else to the daemon. All exit codes are decided here; all messages
 // of a command that could not be carried out are printed here.
 package cli

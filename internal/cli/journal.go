@@ -13,7 +13,7 @@ import (
 	"spoked/internal/journal"
 )
 
-// A tool is a subcommand: what is not the server, but about its journal.
+// A tool is a subcommand: what is not the server.
 type tool struct {
 	use string // what follows the program's name
 	run func(p *Program, name string, args []string) error
@@ -26,6 +26,8 @@ func toolFor(word string) (tool, bool) {
 		return tool{journalUse, (*Program).journal}, true
 	case "backup":
 		return tool{backupUse, (*Program).backup}, true
+	case "bench":
+		return tool{benchUse, (*Program).bench}, true
 	}
 	return tool{}, false
 }

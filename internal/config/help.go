@@ -16,12 +16,13 @@ const (
 const helpIntro = `Use: %[1]s [OPTIONS]
      %[1]s journal stat|check|dump|repair|export [OPTIONS] DIR ...
      %[1]s backup [-b DIR] DEST
+     %[1]s bench [OPTIONS] [SCENARIO ...]
 
 spoked is a job queue server. It speaks beanstalkd's protocol and takes
 beanstalkd's options. The name in capitals below an option is an environment
 variable that sets it too; a flag beats the variable, and an empty variable
-counts as unset. The tools for the journal have help of their own: journal -h
-and backup -h.
+counts as unset. The tools have help of their own: journal -h and backup -h, for
+the journal, and bench -h, to measure a server.
 `
 
 // helpOutro stands below the options.

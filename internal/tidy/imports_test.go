@@ -23,7 +23,11 @@ type layer struct {
 // add to a row merely to make a build pass.
 var mayImport = []layer{
 	{"cmd/spoked", []string{"internal/cli"}},
-	{"internal/cli", []string{"internal/config", "internal/control", "internal/daemon", "internal/journal"}},
+	{"internal/cli", []string{
+		"internal/bench", "internal/config", "internal/control", "internal/daemon", "internal/journal",
+		"github.com/spf13/pflag",
+	}},
+	{"internal/bench", []string{"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/sys"}},
 	{"internal/daemon", []string{
 		"internal/config", "internal/control", "internal/journal", "internal/server", "internal/session", "queue",
 		"github.com/coreos/go-systemd/v22", "go.uber.org/zap", "golang.org/x/sys",

@@ -459,8 +459,10 @@ func converse(fd int, commands string) error {
 		commands = commands[end:]
 		for asked > 0 {
 			ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-			if _, err := unix.Poll(ready, 10_000); err != nil && err != unix.EINTR {
-				return os.NewSyscallError("poll", err)
+			if n, err := unix.Poll(ready, 10_000); err == unix.EINTR {
+				continue
+			} else if n == 0 || err != nil {
+				return fmt.Errorf("waiting for %d replies: %v", asked, err)
 			}
 			n, err := unix.Read(fd, in)
 			switch {

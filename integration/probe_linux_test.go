@@ -139,16 +139,27 @@ func askServer(b *testing.B, s *server, commands string) (fd int) {
 	return fd
 }
 
-// settled waits until a server has no more than allowed bytes of memory, but for
-// no longer than limit, and returns how much it has and how long that took.
-func settled(b *testing.B, s *server, allowed float64, limit time.Duration) (bytes float64, took time.Duration) {
+const (
+	mega = 1 << 20
+
+	// allowance is how much more memory than an empty server one may have when all
+	// that it had is gone.
+	allowance = 30 * mega
+)
+
+// drained is for a server that has been emptied. It returns how long it takes until
+// its memory is down to the allowance, at most ten seconds, and how much it has when
+// these have passed.
+func drained(b *testing.B, s *server, before float64) (took time.Duration, bytes float64) {
 	b.Helper()
-	for start := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		bytes, took = residentBytes(b, s), time.Since(start)
-		if bytes <= allowed || took > limit {
-			return bytes, took
-		}
+	const limit = 10 * time.Second
+	start := time.Now()
+	for residentBytes(b, s) > before+allowance && time.Since(start) < limit {
+		time.Sleep(100 * time.Millisecond)
 	}
+	took = time.Since(start)
+	time.Sleep(limit - took)
+	return took, residentBytes(b, s)
 }
 
 // kernelBytes returns what the kernel has in memory for itself that it could not

@@ -140,6 +140,7 @@ func (g *goroutines) settle(now int64) {
 	more := service.Advance(now, dueLimit)
 	service.TakeWoken(func(w *session.Session) { w.Owner.(*stream).advance(now) })
 	g.server.commit(len(g.conns) == 1)
+	g.server.ebb()
 	at, ok := service.Next()
 	if more {
 		at = now

@@ -49,6 +49,7 @@ type loop struct {
 	dirty  []*conn  // have output to write at the end of the turn
 	dead   []*conn  // to be closed in the next turn
 	sent   [][]byte // buffers to be given back
+	ended  []int    // descriptors that are to be closed, of connections that have ended
 	held   []*conn  // have output that waits for the journal
 	seen   uint64   // what was settled when they were last looked at
 
@@ -73,6 +74,8 @@ const (
 
 const (
 	readBuffer = 8 * readChunk
+	hangUps    = 64 // descriptors closed in a turn
+	waits      = 4  // times that a turn asks epoll while there are more events
 	interest   = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&math.MaxUint32
 )
 
@@ -159,6 +162,10 @@ func (l *loop) run() {
 		l.read()
 		l.execute()
 		l.write()
+		l.hangUp()
+	}
+	for len(l.ended) > 0 {
+		l.hangUp()
 	}
 	l.server.mu.Lock()
 	defer l.server.mu.Unlock()
@@ -222,6 +229,16 @@ func (l *loop) ring() {
 // are ready for what.
 func (l *loop) wait() {
 	n := l.poll()
+	l.note(n)
+	for again := 1; n == len(l.events) && again < waits; again++ { // so that nobody waits for many others
+		n = l.epollWait(0)
+		l.note(n)
+	}
+	l.retryAccept()
+}
+
+// note takes note of n events.
+func (l *loop) note(n int) {
 	for _, ev := range l.events[:n] {
 		switch fd := int(ev.Fd); fd {
 		case l.bell:
@@ -235,7 +252,6 @@ func (l *loop) wait() {
 			}
 		}
 	}
-	l.retryAccept()
 }
 
 // conn returns the connection with that descriptor, or nil.
@@ -248,7 +264,7 @@ func (l *loop) conn(fd int) *conn {
 
 // poll waits for events and returns how many of l.events it has filled.
 func (l *loop) poll() int {
-	if len(l.active) > 0 || len(l.dead) > 0 {
+	if len(l.active) > 0 || len(l.dead) > 0 || len(l.ended) > 0 {
 		return l.epollWait(0)
 	}
 	now := l.server.clock.now()
@@ -375,6 +391,7 @@ func (l *loop) execute() {
 		s.commit(l.nobodyElse())
 	}
 	next, ok := s.service.Next()
+	s.ebb()
 	s.mu.Unlock()
 
 	switch {

@@ -273,9 +273,10 @@ func (l *loop) poll() int {
 		return l.epollWait(0)
 	}
 	if l.spin.worthwhile() {
+		begin := now
 		for end := min(now+spinTime, until); now < end; now = l.server.clock.now() {
 			if n := l.epollWait(0); n > 0 {
-				l.spin.hit()
+				l.spin.hit(l.server.clock.now() - begin)
 				return n
 			}
 		}
@@ -468,18 +469,26 @@ type spinner struct{ credit int }
 
 const (
 	spinTime  = int64(50 * time.Microsecond)
+	spinLate  = int64(20 * time.Microsecond) // an event after more than this was not worth the wait
 	maxCredit = 16
 )
 
 func (s *spinner) worthwhile() bool { return s.credit > 0 }
 
-func (s *spinner) hit() { s.credit = min(s.credit+1, maxCredit) }
+// hit tells that an event came after so long. Late ones cost more than they bring.
+func (s *spinner) hit(ns int64) {
+	if ns > spinLate {
+		s.credit--
+		return
+	}
+	s.credit = min(s.credit+1, maxCredit)
+}
 
 func (s *spinner) miss() { s.credit -= 4 }
 
 // blocked tells how long the loop was blocked before it had n events.
 func (s *spinner) blocked(ns int64, n int) {
-	if n > 0 && ns < spinTime {
+	if n > 0 && ns < spinLate {
 		s.credit = min(s.credit+1, maxCredit)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -27,6 +28,16 @@ type load struct {
 	MinDelay int // seconds; the delay of each job is random between the two
 	MaxDelay int
 	Steps    []step // what each client does, again and again
+
+	Gaps bool // a job to be deleted need not be there
+
+	// Setup, unless nil, returns commands that a client sends first, with replies
+	// of one line.
+	Setup func(client int) string
+
+	// Hop, unless 0, has clients go from one of so many tubes to another each time
+	// that they begin with their steps, the first of which must be puts.
+	Hop int
 }
 
 // A step is one command, as many of them as there are in a pipeline.
@@ -81,15 +92,19 @@ type generator struct {
 
 // A loader is one client of a generator.
 type loader struct {
+	number  int
 	fd      int
 	step    int // index in Steps
 	sent    time.Duration
 	out     []byte // still to be sent
+	asked   int    // commands of the step
 	pending int    // replies still to come
 	skip    int    // bytes of a body still to come
 	part    []byte // of a line, until the rest comes
 	ids     []uint64
 	own     []byte // backs out when there is nothing ready to be sent
+	hops    int
+	tube    []byte // to which it has hopped
 }
 
 // newGenerator connects the clients of a load.
@@ -108,10 +123,16 @@ func newGenerator(addr string, l load) (*generator, error) {
 			return nil, err
 		}
 		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLET&math.MaxUint32, Fd: int32(len(g.clients))}
-		g.clients = append(g.clients, loader{fd: fd, ids: make([]uint64, 0, l.Pipeline)})
+		g.clients = append(g.clients, loader{number: len(g.clients), fd: fd, ids: make([]uint64, 0, l.Pipeline)})
 		if err := unix.EpollCtl(g.ep, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
 			g.Close()
 			return nil, os.NewSyscallError("epoll_ctl", err)
+		}
+		if l.Setup != nil {
+			if err := converse(fd, l.Setup(len(g.clients)-1)); err != nil {
+				g.Close()
+				return nil, err
+			}
 		}
 	}
 	return g, nil
@@ -211,13 +232,18 @@ func (g *generator) begin(c *loader, now time.Duration) error {
 		}
 		g.jobs -= g.Pipeline
 	}
-	c.sent, c.pending = now, g.Pipeline
+	c.sent, c.asked = now, g.Pipeline
 	switch g.Steps[c.step] {
 	case stepPut:
 		c.out = g.puts
 		if g.MinDelay != g.MaxDelay {
 			c.own = g.appendPuts(c.own[:0])
 			c.out = c.own
+		}
+		if g.Hop > 0 {
+			c.own = append(g.appendHop(c.own[:0], c), g.puts...)
+			c.out = c.own
+			c.asked += 3
 		}
 		c.ids = c.ids[:0]
 	case stepReserve:
@@ -239,7 +265,35 @@ func (g *generator) begin(c *loader, now time.Duration) error {
 		}
 		c.out = c.own
 	}
+	c.pending = c.asked
 	return c.flush()
+}
+
+// appendHop appends the commands by which c goes on to its next tube. It begins
+// where no other client is, and neighbours in its course are none in memory.
+func (g *generator) appendHop(b []byte, c *loader) []byte {
+	const stride = 7919 // a prime
+	b = append(b, "use "...)
+	name := len(b)
+	b = appendTube(b, (c.number*g.Hop/len(g.clients)+c.hops*stride)%g.Hop)
+	end := len(b)
+	b = append(b, "\r\nwatch "...)
+	b = append(b, b[name:end]...)
+	b = append(b, "\r\nignore "...)
+	if c.hops == 0 {
+		b = append(b, "default"...)
+	} else {
+		b = append(b, c.tube...)
+	}
+	b = append(b, "\r\n"...)
+	c.hops++
+	c.tube = append(c.tube[:0], b[name:end]...)
+	return b
+}
+
+// appendTube appends the name of one of many tubes.
+func appendTube(b []byte, i int) []byte {
+	return strconv.AppendInt(append(b, "tube-"...), int64(i), 10)
 }
 
 // appendPuts appends a pipeline of puts to b.
@@ -296,7 +350,7 @@ func (g *generator) serve(c *loader) error {
 		if c.pending == 0 && c.skip == 0 {
 			now := time.Since(g.start)
 			g.trips = append(g.trips, now-c.sent)
-			g.commands += g.Pipeline
+			g.commands += c.asked
 			c.step = (c.step + 1) % len(g.Steps)
 			return g.begin(c, now)
 		}
@@ -335,6 +389,9 @@ func (g *generator) reply(c *loader, line []byte) error {
 			c.ids = append(c.ids, id)
 			return nil
 		}
+		if g.Hop > 0 && (bytes.HasPrefix(line, []byte("USING ")) || bytes.HasPrefix(line, []byte("WATCHING "))) {
+			return nil
+		}
 	case stepReserve:
 		if rest, ok := bytes.CutPrefix(line, []byte("RESERVED ")); ok {
 			id, rest := leadingNumber(rest)
@@ -344,7 +401,7 @@ func (g *generator) reply(c *loader, line []byte) error {
 			return nil
 		}
 	case stepDelete:
-		if string(line) == "DELETED\r\n" {
+		if string(line) == "DELETED\r\n" || g.Gaps && string(line) == "NOT_FOUND\r\n" {
 			return nil
 		}
 	}
@@ -374,6 +431,50 @@ func (c *loader) flush() error {
 			return os.NewSyscallError("write", errno)
 		}
 		c.out = c.out[n:]
+	}
+	return nil
+}
+
+// converse sends commands on a non-blocking socket and waits for their replies, of
+// one line each. Bodies in commands must not have line ends.
+func converse(fd int, commands string) error {
+	const portion = 256 // commands; so that their replies fit where they wait
+	in := make([]byte, 1<<16)
+	for commands != "" {
+		end, asked := 0, 0
+		for ; asked < portion && end < len(commands); asked++ {
+			line := strings.IndexByte(commands[end:], '\n') + 1
+			if strings.HasPrefix(commands[end:], "put ") {
+				line += strings.IndexByte(commands[end+line:], '\n') + 1
+			}
+			end += line
+		}
+		for out := []byte(commands[:end]); len(out) > 0; {
+			n, err := unix.Write(fd, out)
+			if err != nil {
+				return os.NewSyscallError("write", err)
+			}
+			out = out[n:]
+		}
+		commands = commands[end:]
+		for asked > 0 {
+			ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+			if n, err := unix.Poll(ready, 10_000); err == unix.EINTR {
+				continue
+			} else if n == 0 || err != nil {
+				return fmt.Errorf("waiting for %d replies: %v", asked, err)
+			}
+			n, err := unix.Read(fd, in)
+			switch {
+			case err == unix.EINTR:
+				continue
+			case err != nil:
+				return os.NewSyscallError("read", err)
+			case n == 0:
+				return io.ErrUnexpectedEOF
+			}
+			asked -= bytes.Count(in[:n], []byte("\n"))
+		}
 	}
 	return nil
 }

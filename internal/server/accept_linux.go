@@ -67,9 +67,9 @@ func (l *loop) listen() error {
 // served as ever.
 func (l *loop) accept() {
 	for range acceptBatch {
-		fd, _, err := unix.Accept4(l.listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, err := rawAccept(l.listener)
 		switch err {
-		case nil:
+		case 0:
 			l.fresh = append(l.fresh, &conn{fd: fd})
 		case unix.EAGAIN:
 			if l.failing {
@@ -83,6 +83,13 @@ func (l *loop) accept() {
 			return
 		}
 	}
+}
+
+// rawAccept is accept4(2) for a listener that never blocks. It does not ask for the
+// peer's address.
+func rawAccept(listener int) (fd int, errno syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listener), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	return int(n), errno
 }
 
 func (l *loop) pauseAccept(err error) {

@@ -241,8 +241,24 @@ func (l *loop) close(c *conn, now int64) {
 	c.in, c.rest, c.out = nil, nil, nil
 	l.conns[c.fd] = nil
 	l.open--
-	unix.Close(c.fd)
+	l.ended = append(l.ended, c.fd)
 	l.server.log.Debug("closed", zap.Int("fd", c.fd))
+}
+
+// hangUp closes the descriptors of connections that have ended. That takes the
+// kernel longer than all else about them, so when there are many the others' turn
+// comes in between.
+func (l *loop) hangUp() {
+	if len(l.ended) == 0 {
+		return
+	}
+	n := min(len(l.ended), hangUps)
+	for _, fd := range l.ended[:n] {
+		rawClose(fd)
+	}
+	if l.ended = l.ended[n:]; len(l.ended) == 0 {
+		l.ended = nil
+	}
 	l.resumeAccept()
 }
 
@@ -256,6 +272,9 @@ func rawRead(fd int, b []byte) (int, syscall.Errno) {
 func rawWrite(fd int, b []byte) (int, syscall.Errno) {
 	return raw(unix.SYS_WRITE, fd, b)
 }
+
+// rawClose is close(2) for a socket that does not linger.
+func rawClose(fd int) { _, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 func raw(call uintptr, fd int, b []byte) (int, syscall.Errno) {
 	for {

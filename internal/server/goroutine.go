@@ -147,6 +147,7 @@ func (g *goroutines) settle(now int64) {
 	g.pass(now)
 	service.TakeWoken(func(w *session.Session) { w.Owner.(*stream).advance(now) })
 	g.server.commit(len(g.conns) == 1)
+	g.server.ebb()
 	at, ok := service.Next()
 	at = max(at, now)
 	if ok && (g.armed == 0 || at < g.armed) {

@@ -55,6 +55,7 @@ type loop struct {
 	dirty  []*conn  // have output to write at the end of the turn
 	dead   []*conn  // to be closed in the next turn
 	sent   [][]byte // buffers to be given back
+	ended  []int    // descriptors that are to be closed, of connections that have ended
 	held   []*conn  // have output that waits for the journal
 	seen   uint64   // what was settled when they were last looked at
 
@@ -79,6 +80,8 @@ const (
 
 const (
 	readBuffer = 8 * readChunk
+	hangUps    = 64 // descriptors closed in a turn
+	waits      = 4  // times that a turn asks epoll while there are more events
 	interest   = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&math.MaxUint32
 )
 
@@ -174,6 +177,10 @@ func (l *loop) run() {
 		l.read()
 		l.execute()
 		l.write()
+		l.hangUp()
+	}
+	for len(l.ended) > 0 {
+		l.hangUp()
 	}
 	l.server.mu.Lock()
 	defer l.server.mu.Unlock()
@@ -241,6 +248,16 @@ func (l *loop) ring() {
 // are ready for what.
 func (l *loop) wait() {
 	n := l.poll()
+	l.note(n)
+	for again := 1; n == len(l.events) && again < waits; again++ { // so that nobody waits for many others
+		n = l.epollWait(0)
+		l.note(n)
+	}
+	l.retryAccept()
+}
+
+// note takes note of n events.
+func (l *loop) note(n int) {
 	for _, ev := range l.events[:n] {
 		switch fd := int(ev.Fd); fd {
 		case l.bell:
@@ -254,7 +271,6 @@ func (l *loop) wait() {
 			}
 		}
 	}
-	l.retryAccept()
 }
 
 // conn returns the connection with that descriptor, or nil.
@@ -267,7 +283,7 @@ func (l *loop) conn(fd int) *conn {
 
 // poll waits for events and returns how many of l.events it has filled.
 func (l *loop) poll() int {
-	if len(l.active) > 0 || len(l.dead) > 0 {
+	if len(l.active) > 0 || len(l.dead) > 0 || len(l.ended) > 0 {
 		return l.epollWait(0)
 	}
 	now := l.server.clock.now()
@@ -276,9 +292,10 @@ func (l *loop) poll() int {
 		return l.epollWait(0)
 	}
 	if l.spin.worthwhile() {
+		begin := now
 		for end := min(now+spinTime, until); now < end; now = l.server.clock.now() {
 			if n := l.epollWait(0); n > 0 {
-				l.spin.hit()
+				l.spin.hit(l.server.clock.now() - begin)
 				return n
 			}
 		}
@@ -394,6 +411,7 @@ func (l *loop) execute() {
 		s.commit(l.nobodyElse())
 	}
 	next, ok := s.service.Next()
+	s.ebb()
 	l.deadline = math.MaxInt64
 	if behind := l.loops.behind; ok && (behind == nil || behind == l) {
 		l.deadline = next
@@ -478,18 +496,26 @@ type spinner struct{ credit int }
 
 const (
 	spinTime  = int64(50 * time.Microsecond)
+	spinLate  = int64(20 * time.Microsecond) // an event after more than this was not worth the wait
 	maxCredit = 16
 )
 
 func (s *spinner) worthwhile() bool { return s.credit > 0 }
 
-func (s *spinner) hit() { s.credit = min(s.credit+1, maxCredit) }
+// hit tells that an event came after so long. Late ones cost more than they bring.
+func (s *spinner) hit(ns int64) {
+	if ns > spinLate {
+		s.credit--
+		return
+	}
+	s.credit = min(s.credit+1, maxCredit)
+}
 
 func (s *spinner) miss() { s.credit -= 4 }
 
 // blocked tells how long the loop was blocked before it had n events.
 func (s *spinner) blocked(ns int64, n int) {
-	if n > 0 && ns < spinTime {
+	if n > 0 && ns < spinLate {
 		s.credit = min(s.credit+1, maxCredit)
 	}
 }

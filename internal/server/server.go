@@ -75,6 +75,7 @@ type Server struct {
 	serving transport
 	closed  bool
 	failure error // of the journal
+	tide    tide
 
 	failed atomic.Bool // no more replies may leave
 }

@@ -32,6 +32,9 @@
 // peeked at and kicked in order, and is itself on the engine's hub for the
 // first of them.
 //
+// What takes long is done in portions, by the method and by Advance; see
+// portion.go.
+//
 // No method's cost grows with the number of tubes or clients, unless it lists
 // them; watch.go says how the right client and the right job find each other.
 package queue

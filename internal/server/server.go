@@ -56,7 +56,7 @@ const (
 	// turnCommands is about how many commands are executed in a turn, or of a
 	// connection that has a goroutine in one go, and fewCommands how many at least
 	// of each connection of the turn. What is left is executed in the next.
-	turnCommands = 1024
+	turnCommands = 4096
 	fewCommands  = 16
 
 	// acceptRetry is how long accepting pauses when the process or the system

@@ -63,6 +63,7 @@ type loop struct {
 	generation int32 // of the newest connection
 	acceptor         // of the first loop
 	spin       spinner
+	coarse     bool  // the system can wait for whole milliseconds only
 	deadline   int64 // when to wake for the engine; math.MaxInt64: never
 	quitting   bool  // no more input is read
 	signal     atomic.Uint32
@@ -80,8 +81,9 @@ const (
 
 const (
 	readBuffer = 8 * readChunk
-	hangUps    = 64 // descriptors closed in a turn
-	waits      = 4  // times that a turn asks epoll while there are more events
+	hangUps    = 64                            // descriptors closed in a turn
+	waitGrain  = int64(250 * time.Microsecond) // so much may be due together
+	waits      = 4                             // times that a turn asks epoll while there are more events
 	interest   = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&math.MaxUint32
 )
 
@@ -304,25 +306,37 @@ func (l *loop) poll() int {
 			return 0
 		}
 	}
-	timeout := -1
+	timeout := int64(-1)
 	if until != math.MaxInt64 {
-		// Rounded up: epoll counts milliseconds, and to wake too early is to
-		// wake again.
-		timeout = int(min((until-now+int64(time.Millisecond)-1)/int64(time.Millisecond), math.MaxInt32))
+		timeout = until - now
 	}
 	n := l.epollWait(timeout)
 	l.spin.blocked(l.server.clock.now()-now, n)
 	return n
 }
 
-// epollWait is epoll_wait(2) for timeout milliseconds, -1 for ever.
-func (l *loop) epollWait(timeout int) int {
+// epollWait is epoll_wait(2) for about timeout nanoseconds and not less, -1 for
+// ever.
+func (l *loop) epollWait(timeout int64) int {
 	var n uintptr
 	var errno syscall.Errno
-	if timeout == 0 {
-		n, _, errno = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
-	} else {
-		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), uintptr(timeout), 0, 0)
+	events, most := uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events))
+	switch {
+	case timeout == 0:
+		n, _, errno = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), events, most, 0, 0, 0)
+	case timeout > 0 && !l.coarse:
+		ts := unix.NsecToTimespec(roundUp(timeout, waitGrain))
+		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(l.ep), events, most, uintptr(unsafe.Pointer(&ts)), 0, 0)
+		if errno == unix.ENOSYS {
+			l.coarse = true // a kernel before 5.11
+			return 0
+		}
+	default:
+		ms := int64(-1)
+		if timeout > 0 {
+			ms = min(roundUp(timeout, int64(time.Millisecond))/int64(time.Millisecond), math.MaxInt32)
+		}
+		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), events, most, uintptr(ms), 0, 0)
 	}
 	if errno != 0 {
 		if errno != unix.EINTR {
@@ -332,6 +346,9 @@ func (l *loop) epollWait(timeout int) int {
 	}
 	return int(n)
 }
+
+// roundUp returns the next multiple of grain: to wake too early is to wake again.
+func roundUp(ns, grain int64) int64 { return (ns + grain - 1) / grain * grain }
 
 // read reads each active connection once, as long as there is room.
 func (l *loop) read() {
@@ -515,7 +532,7 @@ func (s *spinner) miss() { s.credit -= 4 }
 
 // blocked tells how long the loop was blocked before it had n events.
 func (s *spinner) blocked(ns int64, n int) {
-	if n > 0 && ns < spinLate {
+	if n > 0 && ns < spinTime {
 		s.credit = min(s.credit+1, maxCredit)
 	}
 }

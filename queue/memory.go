@@ -66,6 +66,10 @@ func (e *Engine) stores() bool {
 	return false
 }
 
+// storesFar is stores for a job that is ready after a delay: it may be far from
+// being ready, and yet not be cold.
+func (e *Engine) storesFar(delay int64) bool { return e.paged() && delay >= coldAfter }
+
 // storesRestored is stores for what a journal has kept: reading it takes memory
 // too, and nobody has asked for these bodies yet.
 func (e *Engine) storesRestored() bool {

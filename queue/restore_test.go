@@ -63,9 +63,9 @@ const (
 
 func newRestoreSim(t testing.TB, p profile, seed uint64) *restoreSim {
 	s := &restoreSim{
-		sim:     sim{t: t, r: rand.New(rand.NewPCG(seed, 1)), p: p, engine: queue.New(start), model: newModel(start), journal: &journal{}},
-		known:   [2]map[uint64]known{{}, {}},
-		burial:  map[uint64]uint64{},
+		sim:    sim{t: t, r: rand.New(rand.NewPCG(seed, 1)), p: p, engine: queue.New(start), model: newModel(start), journal: &journal{}},
+		known:  [2]map[uint64]known{{}, {}},
+		burial: map[uint64]uint64{},
 	}
 	s.engine.SetLimits(p.limits)
 	s.engine.SetJournal(s.journal)

@@ -401,29 +401,6 @@ func (s *crashSim) cut() {
 	}
 }
 
-// hearCopies enters what cleaning has recorded in b, behind what else there is.
-func (s *crashSim) hearCopies(b *persist.Batch) {
-	jobs := s.journal.JobsIn(b)
-	copied := s.journal.Stats().Copied
-	n := int(copied - s.copied)
-	if n > len(jobs) {
-		s.failf("cleaning has copied %d jobs, and %d are recorded", n, len(jobs))
-	}
-	s.copied = copied
-	for _, j := range jobs[len(jobs)-n:] {
-		r, ok := s.engine.Describe(j.ID)
-		if !ok {
-			s.failf("cleaning has copied job %d, which is no more", j.ID)
-		}
-		e := effect{kind: 'j', job: recordOf(r)}
-		if r.Stored > 0 { // what is there is compared when it is recovered
-			e.job.Body, e.job.Stored = s.current.jobs[j.ID].Body, 0
-		}
-		s.hear(e)
-	}
-	s.total["copied"] += n
-}
-
 // settle writes the oldest batch that has been cut.
 func (s *crashSim) settle() error {
 	if len(s.flight) == 0 {

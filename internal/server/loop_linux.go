@@ -194,7 +194,7 @@ func (l *loop) finish(abruptly bool) {
 	l.quitting = true
 	l.execute() // adopts what has been accepted
 	for _, c := range l.conns {
-		if c == nil || c.dead || len(c.rest) > 0 && !c.waiting && !abruptly {
+		if c == nil || c.dead || (c.busy || len(c.rest) > 0 && !c.waiting) && !abruptly {
 			continue
 		}
 		c.last = true

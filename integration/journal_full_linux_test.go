@@ -221,7 +221,7 @@ func TestJournalFullDisk(t *testing.T) {
 	}
 	for i, transport := range transports {
 		for k, scenario := range scenarios {
-			args := transport + " " + syncModes[(i+k)%len(syncModes)] + " -s 1048576"
+			args := transport + " " + syncModes[(i+k)%len(syncModes)] + " -s 1048576" + placesOfBodies[k%2]
 			t.Run(scenario.name+" "+args, func(t *testing.T) {
 				t.Parallel()
 				d := &fullDisk{t: t, dir: smallDisk(t, size), args: args}

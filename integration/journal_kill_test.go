@@ -32,7 +32,11 @@ var kills = flag.Int("kills", 0, "how many times TestJournalKill kills a server 
 // part from the beginning.
 func TestJournalKill(t *testing.T) {
 	t.Parallel()
-	for _, mode := range syncModes {
+	modes := slices.Clone(syncModes)
+	for i, where := range placesOfBodies[1:] {
+		modes = append(modes, syncModes[i]+where)
+	}
+	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			rounds := *kills

@@ -376,13 +376,18 @@ func TestJournalPauseWithoutJobs(t *testing.T) {
 func TestJournalTranscripts(t *testing.T) {
 	t.Parallel()
 	for i, mode := range syncModes {
-		args := mode + " " + transports[i%len(transports)]
-		t.Run(args, func(t *testing.T) {
-			t.Parallel()
-			playAll(t, spokedPath(t), strings.Fields(args), "spoked", "1.13", "journal")
-		})
+		for k, where := range placesOfBodies {
+			args := mode + " " + transports[(i+k)%len(transports)] + where
+			t.Run(args, func(t *testing.T) {
+				t.Parallel()
+				playAll(t, spokedPath(t), strings.Fields(args), "spoked", "1.13", "journal")
+			})
+		}
 	}
 }
+
+// placesOfBodies are the ways to say where bodies are, as arguments.
+var placesOfBodies = []string{"", " --bodies disk", " --memory 2MB"}
 
 // TestJournalAcknowledged kills a server the moment that it has acknowledged
 // the last of many puts, or given a job to a worker that waited for it.

@@ -75,7 +75,7 @@ func (j *Journal) GivenUp() bool { return j.giveUp }
 func (j *Journal) Done(c *Chore, err error) error {
 	j.busy, j.making = false, false
 	c.done(err)
-	if isFull(err) || isShort(err) {
+	if isFull(err) || IsShort(err) {
 		return nil
 	}
 	return err

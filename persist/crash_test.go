@@ -72,6 +72,7 @@ type crashSim struct {
 	wild              bool // SyncNever: nothing need outlive the loss of power
 
 	opts    persist.Options
+	limits  queue.Limits
 	engine  *queue.Engine
 	journal *tee
 	clients []*queue.Client
@@ -99,7 +100,8 @@ type mix struct {
 	segment    int64
 	big        bool // bodies larger than a segment
 	put, other int
-	jobs       int // at most, roughly
+	jobs       int            // at most, roughly
+	limits     []queue.Limits // of which each generation has one
 }
 
 func newCrashSim(t testing.TB, seed uint64, total map[string]int) *crashSim {
@@ -115,6 +117,7 @@ func newCrashSim(t testing.TB, seed uint64, total map[string]int) *crashSim {
 		put:     1 + s.r.IntN(8), other: 10,
 		jobs: []int{5, 30, 100, 200}[s.r.IntN(4)],
 	}
+	s.mix.limits = limitMixes[s.r.IntN(len(limitMixes))]
 	return s
 }
 
@@ -150,6 +153,7 @@ func (s *crashSim) run() {
 // choose chooses the options of a generation.
 func (s *crashSim) choose() {
 	s.opts = persist.Options{Dir: "d", SegmentSize: s.mix.segment, Seed: s.r.Uint64()}
+	s.opts.Checks = s.limits.Bodies != queue.AlwaysInMemory
 	switch n := s.r.IntN(10); {
 	case n < 5:
 		s.opts.Sync = persist.SyncAlways
@@ -161,15 +165,16 @@ func (s *crashSim) choose() {
 	if s.only != nil {
 		s.opts.Sync = *s.only
 	}
-	s.did("generation: sync %d, segments of %d", s.opts.Sync, s.opts.SegmentSize)
+	s.did("generation: sync %d, segments of %d, limits %+v", s.opts.Sync, s.opts.SegmentSize, s.limits)
 }
 
 // start recovers and opens what is on the disk, where there must be what must
 // be.
 func (s *crashSim) start() {
+	s.limits = s.mix.limits[s.r.IntN(len(s.mix.limits))]
 	s.choose()
 	s.now += int64(s.r.IntN(5)) * int64(time.Second)
-	r, err := recoverFrom(s.fs, "d", s.now)
+	r, err := recoverUnder(s.fs, "d", s.now, s.limits)
 	if err != nil {
 		s.failf("Recover: %v", err)
 	}
@@ -276,6 +281,7 @@ func (s *crashSim) command() {
 	}
 	switch n := s.r.IntN(100); {
 	case n < 35:
+		s.look(c)
 		timeout := time.Duration(0)
 		if s.r.IntN(10) == 0 {
 			timeout = []time.Duration{queue.Forever, 3 * time.Second}[s.r.IntN(2)]
@@ -337,6 +343,8 @@ func (s *crashSim) delay() time.Duration {
 		return 1 + time.Duration(s.r.Int64N(int64(time.Minute)))
 	case 1:
 		return time.Duration(1+s.r.IntN(30)) * time.Second
+	case 2:
+		return s.farDelay()
 	}
 	return 0
 }
@@ -356,6 +364,10 @@ func (s *crashSim) put(c *queue.Client) {
 	}
 	ttr := time.Duration(1+s.r.IntN(30)) * time.Second
 	d, err := s.engine.Begin(s.now, c, s.r.Uint32N(3000), s.delay(), ttr, uint32(size))
+	if err != nil && s.limits.Memory > 0 && s.engine.Memory()+int64(size) > s.limits.Memory {
+		s.count("put refused for want of memory")
+		return
+	}
 	if err != nil {
 		s.failf("Begin: %v", err)
 	}
@@ -387,27 +399,6 @@ func (s *crashSim) cut() {
 		s.hearCopies(b)
 		s.flight = append(s.flight, inFlight{b, s.done + len(s.effects)})
 	}
-}
-
-// hearCopies enters what cleaning has recorded in b, behind what else there is.
-func (s *crashSim) hearCopies(b *persist.Batch) {
-	jobs := s.journal.JobsIn(b)
-	copied := s.journal.Stats().Copied
-	n := int(copied - s.copied)
-	if n > len(jobs) {
-		s.failf("cleaning has copied %d jobs, and %d are recorded", n, len(jobs))
-	}
-	s.copied = copied
-	for _, j := range jobs[len(jobs)-n:] {
-		r, ok := s.engine.Describe(j.ID)
-		if !ok {
-			s.failf("cleaning has copied job %d, which is no more", j.ID)
-		}
-		e := effect{kind: 'j', job: recordOf(r)}
-		e.job.Place = r.Place
-		s.hear(e)
-	}
-	s.total["copied"] += n
 }
 
 // settle writes the oldest batch that has been cut.
@@ -476,6 +467,7 @@ func (s *crashSim) turn() error {
 	for range 1 + s.r.IntN(4) {
 		s.step()
 	}
+	s.engine.Trim()
 	if s.r.IntN(2) == 0 {
 		s.cut()
 	}
@@ -723,7 +715,8 @@ func (s *crashSim) next(power bool, lo, hi int) *persist.Recovery {
 		lo = s.done
 	}
 	s.readFails()
-	r, err := recoverFrom(s.fs, "d", s.now)
+	s.limits = s.mix.limits[s.r.IntN(len(s.mix.limits))]
+	r, err := recoverUnder(s.fs, "d", s.now, s.limits)
 	if err != nil {
 		var damage *persist.DamageError
 		if !lost || !errors.As(err, &damage) {

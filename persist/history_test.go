@@ -42,7 +42,8 @@ func (k *kept) apply(e *effect) (id uint64) {
 		k.jobs[id] = e.job
 	case 'c':
 		whole, j := k.jobs[id], e.job
-		j.Tube, j.Created, j.TTR, j.Body, j.Place = whole.Tube, whole.Created, whole.TTR, whole.Body, whole.Place
+		j.Tube, j.Created, j.TTR = whole.Tube, whole.Created, whole.TTR
+		j.Body, j.Stored, j.Place = whole.Body, 0, whole.Place
 		k.jobs[id] = j
 	case 'e':
 		delete(k.jobs, id)
@@ -127,11 +128,20 @@ func (l fsLoader) Load(number uint64) (*persist.Segment, error) {
 
 // recoverFrom does what a server does when it starts, up to Open.
 func recoverFrom(fs persist.FS, dir string, now int64) (*persist.Recovery, error) {
+	return recoverUnder(fs, dir, now, queue.Limits{})
+}
+
+// recoverUnder is recoverFrom for an engine with limits.
+func recoverUnder(fs persist.FS, dir string, now int64, l queue.Limits) (*persist.Recovery, error) {
 	files, err := fs.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	return persist.Recover(files, fsLoader{fs, dir}, func() *queue.Engine { return queue.New(now) }, now)
+	return persist.Recover(files, fsLoader{fs, dir}, func() *queue.Engine {
+		e := queue.New(now)
+		e.SetLimits(l)
+		return e
+	}, now)
 }
 
 // match finds the effect from lo to hi after which the state was that of e,
@@ -142,7 +152,7 @@ func (s *crashSim) match(e *queue.Engine, lo, hi int) int {
 	}
 	got := map[uint64]queue.Record{}
 	for r := range e.Jobs() {
-		got[r.ID] = recordOf(r)
+		got[r.ID] = s.wholeRecord(r)
 	}
 	state := s.first.clone()
 	for i := s.done; i < lo; i++ {
@@ -251,6 +261,7 @@ func TestEveryOperation(t *testing.T) {
 			for _, x := range []fault{{}, {part: 0.5}, {crash: true}, {crash: true, part: 0.7}} {
 				s := newCrashSim(t, 7, total)
 				s.mix.segment, s.mix.big, s.mix.jobs, s.only = 4096, false, 15, &mode
+				s.mix.limits = []queue.Limits{{Bodies: queue.InJournal}, {}}
 				s.start()
 				in := n
 				s.fs.inject = func(o op, name string) *fault {

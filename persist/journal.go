@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"path"
+	"slices"
 
 	"spoked/queue"
 )
@@ -67,7 +68,7 @@ type Journal struct {
 	parts   []part // sealed, and not yet cut
 	idle    *Batch // to be used again; nil if there is none
 	buffers [][]byte
-	flying  *Batch // cut and not settled; nil if there is none
+	flying  []*Batch // cut and not settled, oldest first
 	scratch []byte
 	gained  int64 // held when cleaning of a full disk gained nothing more
 
@@ -447,7 +448,7 @@ func (j *Journal) Cut() *Batch {
 	j.idle = nil
 	*b, j.parts = Batch{Number: j.cut, End: j.head().end(), parts: j.parts}, b.parts[:0]
 	j.filling, j.settling = j.settling, j.filling
-	j.flying = b
+	j.flying = append(j.flying, b)
 	return b
 }
 
@@ -455,7 +456,9 @@ func (j *Journal) Cut() *Batch {
 // It is not to be used any more.
 func (j *Journal) Settle(b *Batch) {
 	clear(j.settling)
-	j.flying = nil
+	if i := slices.Index(j.flying, b); i >= 0 {
+		j.flying = slices.Delete(j.flying, i, i+1)
+	}
 	for _, p := range b.parts {
 		if cap(p.data) <= keepBuffer && len(j.buffers) < 4 {
 			j.buffers = append(j.buffers, p.data[:0])

@@ -108,9 +108,9 @@ func isNoSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// isShort reports whether the process or the system has no file descriptor
+// IsShort reports whether the process or the system has no file descriptor
 // left, which will pass.
-func isShort(err error) bool {
+func IsShort(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 

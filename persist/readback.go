@@ -47,15 +47,20 @@ func BodyIn(b []byte, id uint64, size int) ([]byte, error) {
 
 // Unwritten returns the bytes from a place on, at least to the end of the
 // record there, if they have been recorded but need not be in the file yet.
-// They are valid until the journal is used again. O(parts of a batch).
+// They are valid until the journal is used again. O(parts of batches).
 func (j *Journal) Unwritten(p queue.Place) []byte {
 	if h := j.head(); j.frame != nil && uint32(h.number) == p.Segment && int64(p.Offset) >= h.used {
 		return j.frame[int64(p.Offset)-h.used:]
 	}
-	if b := find(j.parts, p); b != nil || j.flying == nil {
+	if b := find(j.parts, p); b != nil {
 		return b
 	}
-	return find(j.flying.parts, p)
+	for _, batch := range j.flying {
+		if b := find(batch.parts, p); b != nil {
+			return b
+		}
+	}
+	return nil
 }
 
 func find(parts []part, p queue.Place) []byte {

@@ -9,14 +9,17 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"spoked/queue"
 )
 
 // For tests that see the journal from outside.
 
 // JobIn is a whole record of a job.
 type JobIn struct {
-	ID      uint64
-	Segment uint32
+	ID    uint64
+	Place queue.Place
+	Body  []byte
 }
 
 // JobsIn returns the whole records in b, which has just been cut.
@@ -29,11 +32,12 @@ func (j *Journal) JobsIn(b *Batch) (list []JobIn) {
 			}
 			for rest := p.data[frameHeader : len(p.data)-terminator]; len(rest) > 0; {
 				var err error
+				at := p.at + int64(len(p.data)-terminator-len(rest))
 				if rest, err = readRecord(rest, 0, &e); err != nil {
 					panic(err)
 				}
 				if e.kind == kindJob {
-					list = append(list, JobIn{e.job.ID, uint32(s.number)})
+					list = append(list, JobIn{e.job.ID, queue.Place{Segment: uint32(s.number), Offset: uint32(at)}, e.job.Body})
 				}
 			}
 		}

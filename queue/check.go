@@ -224,7 +224,7 @@ func (e *Engine) checkDelayed(t *tube) error {
 	if n != t.jobs[Delayed] {
 		return fmt.Errorf("counts %d delayed jobs, hubs have %d", t.jobs[Delayed], n)
 	}
-	slot, at, ok := t.firstDelayed()
+	slot, at, ok := e.firstDelayed(t)
 	if !ok {
 		return nil
 	}

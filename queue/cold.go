@@ -179,9 +179,10 @@ func (e *Engine) warm(at int64, c *cold) job {
 }
 
 // firstDelayed returns the slot of the delayed job of t that is ready first, or
-// coldBit and its timer, and when that is; false if there is none. Amortised
-// O(1).
-func (t *tube) firstDelayed() (slot uint32, at int64, ok bool) {
+// coldBit and its timer, and when that is; false if there is none. Of those that
+// are ready at one instant, it is the one that has been delayed longest.
+// Amortised O(1).
+func (e *Engine) firstDelayed(t *tube) (slot uint32, at int64, ok bool) {
 	if t.delayed != nil {
 		slot, at, ok = t.delayed.First()
 	}
@@ -191,15 +192,25 @@ func (t *tube) firstDelayed() (slot uint32, at int64, ok bool) {
 	if next, _ := t.far.Next(); ok && next > at {
 		return slot, at, ok
 	}
-	if timer, farAt, _ := t.far.FirstTimer(); !ok || farAt <= at {
-		return coldBit | uint32(timer), farAt, true
+	timer, farAt, _ := t.far.FirstTimer()
+	if ok && (farAt > at || farAt == at && e.jobs.At(slot).before(e.far.Value(timer))) {
+		return slot, at, ok
 	}
-	return slot, at, ok
+	return coldBit | uint32(timer), farAt, true
+}
+
+// before reports whether j has been delayed for longer than c. Both are ready
+// at the same instant.
+func (j *job) before(c *cold) bool {
+	if a, b := j.getDelay(), unpack(c.delay, seconds); a != b {
+		return a > b
+	}
+	return j.id < c.jobID()
 }
 
 // firstWarm is firstDelayed of a tube that has some, but thaws a cold one.
 func (e *Engine) firstWarm(t *tube) (slot uint32) {
-	slot, _, _ = t.firstDelayed()
+	slot, _, _ = e.firstDelayed(t)
 	if slot&coldBit != 0 {
 		slot = e.thawed(wheel.Timer(slot &^ coldBit))
 	}
@@ -211,7 +222,7 @@ func (e *Engine) firstWarm(t *tube) (slot uint32) {
 func (e *Engine) popDelayed(t *tube, limit int64) (slot uint32, ok bool) {
 	if t.far != nil {
 		if next, some := t.far.Next(); some && next <= limit {
-			if first, at, _ := t.firstDelayed(); first&coldBit != 0 {
+			if first, at, _ := e.firstDelayed(t); first&coldBit != 0 {
 				if at > limit {
 					return 0, false
 				}

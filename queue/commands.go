@@ -78,7 +78,7 @@ func (e *Engine) Insert(now int64, d *Draft) (id uint64, err error) {
 	e.putSinceTrim++
 	id = d.id
 	e.recordJob(j, now+d.delay)
-	if j.kept != (Place{}) && e.stores() {
+	if j.kept != (Place{}) && (e.stores() || e.storesFar(d.delay)) {
 		e.store(j)
 	}
 	switch {
@@ -331,7 +331,7 @@ func (e *Engine) PeekDelayed(c *Client) (Job, error) {
 	if c.used.jobs[Delayed] == 0 {
 		return Job{}, ErrNotFound
 	}
-	slot, _, _ := c.used.firstDelayed()
+	slot, _, _ := e.firstDelayed(c.used)
 	return e.found(slot)
 }
 

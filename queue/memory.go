@@ -66,6 +66,10 @@ func (e *Engine) stores() bool {
 	return false
 }
 
+// storesFar is stores for a job that is ready after a delay: it may be far from
+// being ready, and yet not be cold.
+func (e *Engine) storesFar(delay int64) bool { return e.paged() && delay >= coldAfter }
+
 // storesRestored is stores for what a journal has kept: reading it takes memory
 // too, and nobody has asked for these bodies yet.
 func (e *Engine) storesRestored() bool {
@@ -82,26 +86,42 @@ func (e *Engine) hasRoom(size uint32) bool {
 	if l == 0 || e.Memory()+int64(size) <= l {
 		return true
 	}
-	if !e.paged() || int64(e.pages.Bytes())+int64(size) > l {
-		return false
+	if !e.paged() {
+		e.shrink()
+		return e.Memory()+int64(size) <= l
 	}
 	if e.Memory()+int64(size) > l+l/overdraft/2 {
 		e.trim(trimmedPut)
 	}
-	return e.Memory()+int64(size) <= l+l/overdraft
+	if int64(e.pages.Bytes())+int64(size) > l || e.Memory()+int64(size) > l+l/overdraft {
+		e.shrink()
+	}
+	return int64(e.pages.Bytes())+int64(size) <= l && e.Memory()+int64(size) <= l+l/overdraft
+}
+
+// shrink gives memory back to the system that is kept for jobs to come. They
+// may be of other sizes.
+func (e *Engine) shrink() {
+	e.bodies.Shrink()
+	e.pages.Shrink()
 }
 
 // Trim stores bodies of jobs if there is less memory than they need. It is to
 // be called once a turn, and does a portion at a time.
 func (e *Engine) Trim() {
-	if e.paged() {
-		e.trim(trimmed + trimmedMore*e.putSinceTrim)
-		e.putSinceTrim = 0
+	if l := e.limits.Memory; e.paged() && l > 0 && e.Memory() > l {
+		e.shrink()
 	}
+	e.trim(trimmed + trimmedMore*e.putSinceTrim)
+	e.putSinceTrim = 0
 }
 
 // trim looks at so many jobs at most, each in its turn.
 func (e *Engine) trim(most int) {
+	if !e.paged() {
+		return
+	}
+	e.trimIdle = min(e.trimIdle, e.bodies.Total()+smallGain)
 	l := e.limits.Memory
 	for ; most > 0 && l > 0 && e.Memory() > l; most-- {
 		if e.bodies.Total() <= e.trimIdle {
@@ -122,8 +142,8 @@ func (e *Engine) trim(most int) {
 	}
 }
 
-// smallGain is how many bytes of bodies must have come before trim looks for
-// some again after it has found none.
+// smallGain is how many bytes of bodies must have come, or gone and come, before
+// trim looks for some again after it has found none.
 const smallGain = 64 << 10
 
 // store leaves the body of j to the journal, which has it.

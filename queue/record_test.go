@@ -19,6 +19,14 @@ type journal struct {
 	full    bool     // there is no room for jobs
 	stuck   bool     // nor for changes
 	asked   []string // what there was to be room for
+
+	bodies map[queue.Place]keptBody // of all whole records
+}
+
+// keptBody is the body of a job in a journal.
+type keptBody struct {
+	id   uint64
+	body string
 }
 
 // entry is a record of a log.
@@ -39,9 +47,28 @@ func (j *journal) Room(tube string, size int) bool {
 func (j *journal) MayChange() bool { return !j.stuck }
 
 func (j *journal) Job(r *queue.Record) queue.Place {
-	p := queue.Place{Segment: j.segment}
-	j.add("job", r).job.Place = p
+	body := string(r.Body)
+	if r.Stored > 0 { // as who copies a job must do
+		body = j.bodies[r.Place].body
+	}
+	p := queue.Place{Segment: j.segment, Offset: uint32(len(j.bodies)) + 1}
+	if j.bodies == nil {
+		j.bodies = map[queue.Place]keptBody{}
+	}
+	j.bodies[p] = keptBody{r.ID, body}
+	k := j.add("job", r)
+	k.job.Place, k.job.Body, k.job.Stored = p, []byte(body), 0
 	return p
+}
+
+// bodyAt returns the body of the job id that is at a place.
+func (j *journal) bodyAt(t testing.TB, p queue.Place, id uint64, size uint32) string {
+	t.Helper()
+	k, ok := j.bodies[p]
+	if !ok || k.id != id || len(k.body) != int(size) {
+		t.Fatalf("at %v is the body of job %d, of %d bytes, %v; want job %d, %d bytes", p, k.id, len(k.body), ok, id, size)
+	}
+	return k.body
 }
 
 func (j *journal) Change(r *queue.Record) { j.add("change", r) }
@@ -87,9 +114,10 @@ func (j *journal) last() queue.Record { return j.log[len(j.log)-1].job }
 
 // replay fills a new engine at an instant, with or without what a cleaner
 // wrote, from no more than what must be kept of each entry.
-func (j *journal) replay(t testing.TB, now int64, cleaner bool) *queue.Engine {
+func (j *journal) replay(t testing.TB, now int64, cleaner bool, limits queue.Limits) *queue.Engine {
 	t.Helper()
 	e := queue.New(now)
+	e.SetLimits(limits)
 	s := e.Restore(now)
 	live := map[uint64]bool{}
 	for _, k := range j.log {
@@ -103,7 +131,7 @@ func (j *journal) replay(t testing.TB, now int64, cleaner bool) *queue.Engine {
 			live[r.ID] = true
 			clear(r.Body)
 		case k.kind == "change":
-			r.Tube, r.Created, r.TTR, r.Body, r.Segment = "", 0, 0, nil, 0
+			r.Tube, r.Created, r.TTR, r.Body, r.Stored, r.Place = "", 0, 0, nil, 0, queue.Place{}
 			if got, want := s.Change(&r), live[r.ID]; got != want {
 				t.Fatalf("Restorer.Change of job %d: got %v, want %v", r.ID, got, want)
 			}
@@ -156,7 +184,7 @@ func (s *keptStage) putBody(tube, body string) (id uint64, err error) {
 func (s *keptStage) restart(after time.Duration) {
 	s.t.Helper()
 	s.now += int64(after)
-	s.engine = s.journal.replay(s.t, s.now, true)
+	s.engine = s.journal.replay(s.t, s.now, true, queue.Limits{})
 	s.engine.SetJournal(s.journal)
 	clear(s.clients)
 	s.want("Check", s.engine.Check(), nil)
@@ -269,7 +297,7 @@ func TestRecord(t *testing.T) {
 	want := queue.Record{
 		ID: 1, Tube: "a", State: queue.Delayed, Pri: 7, Created: created,
 		Delay: int64(3 * time.Second), TTR: int64(9 * time.Second), At: s.now + int64(3*time.Second),
-		Body: []byte("hello"), Place: queue.Place{Segment: 1},
+		Body: []byte("hello"), Place: queue.Place{Segment: 1, Offset: 1},
 	}
 	is := func(what string) {
 		t.Helper()

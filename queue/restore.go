@@ -45,7 +45,7 @@ func (s *Restorer) Job(r *Record) error {
 		return ErrOutOfMemory
 	}
 	e.trim(trimmedMore)
-	if n := uint32(len(r.Body)); n > 0 && e.paged() && r.Place != (Place{}) && (e.storesRestored() || r.State == Delayed && r.At-s.now >= coldAfter) {
+	if n := uint32(len(r.Body)); n > 0 && e.paged() && r.Place != (Place{}) && (e.storesRestored() || r.State == Delayed && e.storesFar(r.At-s.now)) {
 		j.body, j.stored = slab.Elsewhere(n), true
 		e.storedBytes += int64(n)
 	} else {

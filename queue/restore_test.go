@@ -41,7 +41,6 @@ func TestRestoreSimulation(t *testing.T) {
 // and the plain one, which is without what a cleaner wrote.
 type restoreSim struct {
 	sim
-	journal *journal
 	known   [2]map[uint64]known // by job: what is known from the plain log, and the whole
 	lastID  uint64              // recorded
 	burial  map[uint64]uint64   // by job: the number of its last burial
@@ -52,8 +51,9 @@ type restoreSim struct {
 
 // known is what is known of a job from a log, where it is not what is true.
 type known struct {
-	reserves, timeouts, segment uint32
-	order                       int // of its last record, among all
+	reserves, timeouts uint32
+	place              queue.Place
+	order              int // of its last record, among all
 }
 
 const (
@@ -63,11 +63,11 @@ const (
 
 func newRestoreSim(t testing.TB, p profile, seed uint64) *restoreSim {
 	s := &restoreSim{
-		sim:     sim{t: t, r: rand.New(rand.NewPCG(seed, 1)), p: p, engine: queue.New(start), model: newModel(start)},
-		journal: &journal{},
-		known:   [2]map[uint64]known{{}, {}},
-		burial:  map[uint64]uint64{},
+		sim:    sim{t: t, r: rand.New(rand.NewPCG(seed, 1)), p: p, engine: queue.New(start), model: newModel(start), journal: &journal{}},
+		known:  [2]map[uint64]known{{}, {}},
+		burial: map[uint64]uint64{},
 	}
+	s.engine.SetLimits(p.limits)
 	s.engine.SetJournal(s.journal)
 	return s
 }
@@ -167,7 +167,7 @@ func (s *restoreSim) learn(before map[uint64]known, log []entry) {
 		switch k.kind {
 		case "job":
 			s.lastID = max(s.lastID, id)
-			s.tell(id, known{segment: k.job.Segment}, plain, whole)
+			s.tell(id, known{place: k.job.Place}, plain, whole)
 		case "change":
 			if k.job.State == queue.Buried {
 				s.burials++
@@ -181,15 +181,15 @@ func (s *restoreSim) learn(before map[uint64]known, log []entry) {
 	}
 }
 
-// tell takes note of what is known of a job. If no segment is given, it is
+// tell takes note of what is known of a job. If no place is given, it is
 // the one known before.
 func (s *restoreSim) tell(id uint64, k known, logs ...int) {
 	s.told++
 	for _, log := range logs {
 		l := k
 		l.order = s.told
-		if l.segment == 0 {
-			l.segment = s.known[log][id].segment
+		if l.place == (queue.Place{}) {
+			l.place = s.known[log][id].place
 		}
 		s.known[log][id] = l
 	}
@@ -217,7 +217,7 @@ func (s *restoreSim) move(r *queue.Record, logs ...int) {
 	s.engine.Moved(r.ID, to)
 	j := s.model.job(r.ID)
 	j.Segment = to.Segment
-	s.tell(r.ID, known{reserves: j.Reserves, timeouts: j.Timeouts, segment: to.Segment}, logs...)
+	s.tell(r.ID, known{reserves: j.Reserves, timeouts: j.Timeouts, place: to}, logs...)
 }
 
 // snapshot begins both logs anew.
@@ -289,7 +289,7 @@ func (s *restoreSim) restore() {
 // restored returns a simulation of an engine restored from a log. The model
 // is what must be left of that of s.
 func (s *restoreSim) restored(now int64, log int) *restoreSim {
-	e := s.journal.replay(s.t, now, log == whole)
+	e := s.journal.replay(s.t, now, log == whole, s.p.limits)
 	m := newModel(s.model.now)
 	m.lastID = s.lastID
 	for _, j := range s.model.jobs {
@@ -299,7 +299,7 @@ func (s *restoreSim) restored(now int64, log int) *restoreSim {
 			left.State = queue.Ready
 		}
 		k := s.known[log][j.ID]
-		left.Reserves, left.Timeouts, left.Segment = k.reserves, k.timeouts, k.segment
+		left.Reserves, left.Timeouts, left.Segment = k.reserves, k.timeouts, k.place.Segment
 		m.jobs = append(m.jobs, &left)
 	}
 	delayed := func(j *modelJob) bool { return j.State == queue.Delayed }
@@ -315,7 +315,7 @@ func (s *restoreSim) restored(now int64, log int) *restoreSim {
 		}
 	}
 	m.advance(now)
-	l := &restoreSim{sim: sim{t: s.t, r: s.r, p: s.p, on: s.on, engine: e, model: m, log: s.log}}
+	l := &restoreSim{sim: sim{t: s.t, r: s.r, p: s.p, on: s.on, engine: e, model: m, journal: s.journal, log: s.log}}
 	for _, t := range slices.Clone(m.tubes) {
 		if t.pause > 0 {
 			t.drafts++ // which keeps it
@@ -353,7 +353,7 @@ func (l *restoreSim) checkRecords(s *restoreSim, known map[uint64]known) {
 		want := queue.Record{
 			ID: j.ID, Tube: j.Tube, State: j.State, Pri: j.Pri, Created: j.created, Delay: int64(j.Delay), TTR: int64(j.TTR),
 			Reserves: j.Reserves, Timeouts: j.Timeouts, Releases: j.Releases, Buries: j.Buries, Kicks: j.Kicks,
-			Body: []byte(j.body), Place: queue.Place{Segment: known[j.ID].segment},
+			Body: []byte(j.body), Place: known[j.ID].place,
 		}
 		switch j.State {
 		case queue.Delayed:
@@ -361,7 +361,11 @@ func (l *restoreSim) checkRecords(s *restoreSim, known map[uint64]known) {
 		case queue.Buried:
 			want.Burial = s.burial[j.ID]
 		}
-		wantRecord(l.t, l.on, copyOf(r), want)
+		got := copyOf(r)
+		if got.Stored > 0 {
+			got.Body, got.Stored = []byte(l.journal.bodyAt(l.t, got.Place, got.ID, got.Stored)), 0
+		}
+		wantRecord(l.t, l.on, got, want)
 	}
 	same(&l.sim, "jobs not restored", len(jobs), 0)
 	for _, t := range l.model.tubes {
@@ -395,7 +399,7 @@ func (l *restoreSim) useUp() {
 		j, outcome := l.engine.Reserve(l.model.now, c.engine, 0)
 		want, wantOutcome := l.model.reserve(c.model, 0)
 		same(&l.sim, "Reserve", outcome, wantOutcome)
-		same(&l.sim, "Reserve", kept(j), want)
+		same(&l.sim, "Reserve", l.seen(j), want)
 		same(&l.sim, "Delete", l.engine.Delete(c.engine, j.ID), l.model.delete(c.model, j.ID))
 	}
 	l.leave(c)

@@ -51,6 +51,8 @@ type profile struct {
 	lists                []int  // lengths of the lists of tubes that clients change to
 	jump                 int    // in how many steps time jumps, instead of creeping, once
 	more                 []oper // more of these
+	limits               queue.Limits
+	body                 int // bytes at most; 0: 39
 }
 
 // The years of a simulation end early enough for the longest delay to end
@@ -106,9 +108,23 @@ var profiles = []profile{
 	{name: "bursts", clients: 8, tubes: 2, jobs: 300, jump: 60, more: []oper{
 		{2, (*sim).putMany}, {2, (*sim).deleteAll},
 	}},
+	{name: "bodies in the journal", clients: 10, tubes: 4, jobs: 80, jump: 10, more: long,
+		limits: queue.Limits{Bodies: queue.InJournal}},
+	{name: "little memory", clients: 10, tubes: 4, jobs: 150, jump: 10, more: long, body: 200 << 10,
+		limits: queue.Limits{Bodies: queue.InMemoryIfRoom, Memory: 6 << 20}},
+	{name: "memory for far jobs", clients: 10, tubes: 4, jobs: 150, jump: 5, more: long,
+		limits: queue.Limits{Bodies: queue.InMemoryIfRoom}},
+	{name: "little memory and no journal", clients: 10, tubes: 4, jobs: 150, jump: 10, more: long, body: 200 << 10,
+		limits: queue.Limits{Memory: 6 << 20}},
 	{name: "comings and goings", clients: 12, tubes: 20, jobs: 10, jump: 10, lists: []int{1, 2, 18}, more: []oper{
 		{20, (*sim).connect}, {20, (*sim).disconnect}, {5, (*sim).watchList}, {20, (*sim).use}, {3, (*sim).deleteAll},
 	}},
+}
+
+// long has jobs that are far from being ready, and more done to them.
+var long = []oper{
+	{30, (*sim).putLong}, {1, (*sim).putMany}, {5, (*sim).reserveJob}, {5, (*sim).kickJob}, {5, (*sim).kick},
+	{5, (*sim).peek}, {5, (*sim).delete}, {5, (*sim).release}, {1, (*sim).deleteAll}, {5, (*sim).trim},
 }
 
 // sim is a simulation: the engine, the model, and what happened.
@@ -120,10 +136,12 @@ type sim struct {
 
 	engine  *queue.Engine
 	model   *model
+	journal *journal // nil if there is none
 	clients []*simClient
 	drafts  []*simDraft
 	names   int
 	wakes   []wake // of the engine
+	refused int    // puts, for want of memory
 
 	portions int // of what was not done at once
 	log      []string
@@ -143,6 +161,11 @@ type simDraft struct {
 
 func simulate(t testing.TB, p profile, seed uint64, steps int) {
 	s := &sim{t: t, r: rand.New(rand.NewPCG(seed, 0)), p: p, engine: queue.New(start), model: newModel(start)}
+	s.engine.SetLimits(p.limits)
+	if p.limits.Bodies != queue.AlwaysInMemory {
+		s.journal = &journal{}
+		s.engine.SetJournal(s.journal)
+	}
 	opers := append(slices.Clone(usual), p.more...)
 	sum := 0
 	for _, o := range opers {
@@ -201,7 +224,17 @@ func kicked(n uint32, done bool) uint32 {
 	return n
 }
 
-func kept(j queue.Job) view { return view{j.ID, string(j.Body)} }
+// seen returns what a client sees of j. A body that is in the journal alone is
+// looked up there.
+func (s *sim) seen(j queue.Job) view {
+	if j.Stored == 0 {
+		return view{j.ID, string(j.Body)}
+	}
+	if len(j.Body) > 0 || s.journal == nil {
+		s.failed("job %d is stored, and has %d bytes in memory", j.ID, len(j.Body))
+	}
+	return view{j.ID, s.journal.bodyAt(s.t, j.Place, j.ID, j.Stored)}
+}
 
 // collect takes the engine's wakes, as must be done after every command. It
 // sees to it that the command is done.
@@ -212,7 +245,7 @@ func (s *sim) collect() {
 
 func (s *sim) takeWakes() {
 	s.engine.TakeWakes(func(w queue.Wake) {
-		s.wakes = append(s.wakes, wake{w.Client.Data.(*simClient).model.name, w.Outcome, kept(w.Job)})
+		s.wakes = append(s.wakes, wake{w.Client.Data.(*simClient).model.name, w.Outcome, s.seen(w.Job)})
 	})
 }
 
@@ -231,9 +264,9 @@ func (s *sim) finish(c *simClient) (own ownWake) {
 		more = s.engine.Advance(s.model.now, 1+s.r.IntN(5))
 		s.engine.TakeWakes(func(w queue.Wake) {
 			if o := w.Client.Data.(*simClient); o != c {
-				s.wakes = append(s.wakes, wake{o.model.name, w.Outcome, kept(w.Job)})
+				s.wakes = append(s.wakes, wake{o.model.name, w.Outcome, s.seen(w.Job)})
 			} else {
-				own = ownWake{w.Outcome, kept(w.Job), w.Count}
+				own = ownWake{w.Outcome, s.seen(w.Job), w.Count}
 			}
 		})
 		if err := s.engine.Check(); more && err != nil {
@@ -288,7 +321,28 @@ func (s *sim) compare() {
 	if err := e.Check(); err != nil {
 		s.failed("Check: %v", err)
 	}
+	s.checkMemory()
 }
+
+// checkMemory compares what bodies there are with the model, and what memory
+// they take with the limit.
+func (s *sim) checkMemory() {
+	want := int64(0)
+	for _, j := range s.model.jobs {
+		want += int64(len(j.body))
+	}
+	for _, d := range s.drafts {
+		want += int64(len(d.model.body))
+	}
+	same(s, "BodyBytes", s.engine.BodyBytes(), want)
+	if l := s.p.limits.Memory; l > 0 && s.engine.Memory() > l+l/8+slack {
+		s.failed("Memory: got %d, want %d and %d at most", s.engine.Memory(), l+l/8, slack)
+	}
+}
+
+// slack is what the memory of an engine may grow by one put and what is
+// worked on, beyond what it has been given: pages are taken whole.
+const slack = 2 << 20
 
 // Time.
 
@@ -498,7 +552,12 @@ func (s *sim) watchList() {
 	}
 }
 
-func (s *sim) put() { s.begin(); s.insertDraft(len(s.drafts) - 1) }
+func (s *sim) put() {
+	drafts := len(s.drafts)
+	if s.begin(); len(s.drafts) > drafts {
+		s.insertDraft(drafts)
+	}
+}
 
 func (s *sim) putMany() {
 	for range s.r.IntN(s.p.jobs) {
@@ -512,11 +571,53 @@ func (s *sim) begin() {
 	if jobs := s.model.jobs; len(jobs) >= s.p.jobs {
 		s.drop(c, pick(s.r, jobs))
 	}
-	body := strings.Repeat(string(rune('a'+s.r.IntN(26))), s.r.IntN(40))
+	s.beginWith(c, pri, delay, ttr)
+}
+
+func (s *sim) beginWith(c *simClient, pri uint32, delay, ttr time.Duration) (ok bool) {
+	most := 40
+	if s.p.body > 0 {
+		most = []int{40, 2000, s.p.body, s.p.body}[s.r.IntN(4)]
+	}
+	body := strings.Repeat(string(rune('a'+s.r.IntN(26))), s.r.IntN(most))
 	s.did("%v begin a put: pri %d, delay %v, ttr %v, %d bytes", c, pri, delay, ttr, len(body))
-	d, _ := s.engine.Begin(s.model.now, c.engine, pri, delay, ttr, uint32(len(body)))
+	d, err := s.engine.Begin(s.model.now, c.engine, pri, delay, ttr, uint32(len(body)))
+	if err != nil {
+		if l := s.p.limits; l.Memory == 0 || err != queue.ErrOutOfMemory || s.engine.Memory()+int64(len(body)) <= l.Memory {
+			s.failed("Begin: got %v with %d bytes in use", err, s.engine.Memory())
+		}
+		s.refused++
+		c.model.producer = true
+		return false
+	}
 	copy(s.engine.Body(&d), body)
 	s.drafts = append(s.drafts, &simDraft{d, s.model.begin(c.model, pri, delay, ttr, body)})
+	return true
+}
+
+// putLong puts a job that is far from being ready, in whole seconds as clients
+// do it, or nearly so.
+func (s *sim) putLong() {
+	c, ttr := s.client(), time.Duration(1+s.r.IntN(3))*time.Minute
+	if s.r.IntN(2) == 0 {
+		ttr = s.ttr()
+	}
+	delay := time.Duration(590+s.r.IntN(100)) * time.Second
+	if s.r.IntN(3) == 0 {
+		delay = time.Duration(1+s.r.IntN(90*24*3600)) * time.Second
+	}
+	if jobs := s.model.jobs; len(jobs) >= s.p.jobs {
+		s.drop(c, pick(s.r, jobs))
+	}
+	if s.beginWith(c, s.pri(), delay, ttr) {
+		s.insertDraft(len(s.drafts) - 1)
+	}
+}
+
+// trim does what is done at the end of a turn.
+func (s *sim) trim() {
+	s.did("trim")
+	s.engine.Trim()
 }
 
 // drop has c delete j, or the client that has reserved it.
@@ -560,7 +661,7 @@ func (s *sim) reserve() {
 	c, timeout := s.client(), s.timeout()
 	s.did("%v reserve within %v", c, timeout)
 	j, outcome := s.engine.Reserve(s.model.now, c.engine, timeout)
-	got := kept(j)
+	got := s.seen(j)
 	if c.engine.Busy() {
 		w := s.finish(c)
 		got, outcome = w.job, w.outcome
@@ -589,7 +690,7 @@ func (s *sim) reserveJob() {
 	j, err := s.engine.ReserveJob(s.model.now, c.engine, id)
 	want, wantErr := s.model.reserveJob(c.model, id)
 	same(s, "ReserveJob", err, wantErr)
-	same(s, "ReserveJob", kept(j), want)
+	same(s, "ReserveJob", s.seen(j), want)
 }
 
 func (s *sim) delete() {
@@ -664,7 +765,7 @@ func (s *sim) peeked(what string, want *modelJob) func(queue.Job, error) {
 			wantErr = queue.ErrNotFound
 		}
 		same(s, what, err, wantErr)
-		same(s, what, kept(got), viewOf(want))
+		same(s, what, s.seen(got), viewOf(want))
 	}
 }
 

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math"
 	"path/filepath"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -33,6 +36,10 @@ const (
 	mostFiles   = 64 // open at a time
 	mostFetches = 8  // read at a time
 )
+
+// shortTime is how long a fetch waits for a file descriptor before it tries
+// again.
+const shortTime = 50 * time.Millisecond
 
 // Body returns the body of a job that is in the journal alone, and false if it
 // cannot be had without waiting for the disk. It is valid until the journal is
@@ -101,6 +108,18 @@ func (j *Journal) fetchAll() {
 			file.Close() // it has gone in the meantime
 		default:
 			b.keep(number, file)
+		}
+		if errors.Is(err, fs.ErrClosed) { // by others, who need the descriptor
+			b.fetches = append(b.fetches, f)
+			continue
+		}
+		if persist.IsShort(err) {
+			b.forget(math.MaxUint64)
+			b.fetches = append(b.fetches, f)
+			j.mu.Unlock()
+			time.Sleep(shortTime)
+			j.mu.Lock()
+			continue
 		}
 		j.fetched(f, body, err)
 		j.attend()

@@ -181,7 +181,9 @@ func (j *Journal) relieve() {
 	for j.underWay > 0 && !j.failed && !j.ended {
 		j.quiet.Wait()
 	}
-	for n := j.keep.Stats().Segments + 1; n > 0 && j.keep.Cramped() && !j.failed && !j.ended; n-- {
+	s := j.keep.Stats()
+	reads := int(s.Disk >> 20) // which cleaning may wait for, a megabyte at a time
+	for n := s.Segments + 1 + reads; n > 0 && j.keep.Cramped() && !j.failed && !j.ended; n-- {
 		b := j.keep.Cut()
 		did := j.syncNow(b) || b != nil
 		for c := j.keep.Chore(); c != nil && !j.failed; c = j.keep.Chore() {

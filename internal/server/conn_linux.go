@@ -29,8 +29,8 @@ type conn struct {
 	hungUp   bool   // the peer has closed its side; there may be unread input
 	eof      bool   // all input has been read
 	broken   bool   // reading or writing has failed
-	waiting  bool   // the session waits in a reserve, or
-	busy     bool   // for what it has asked to be done
+	waiting  bool   // the session waits in a reserve,
+	busy     bool   // or for what is being done for it
 	last     bool   // to be closed when out has been sent
 	dead     bool   // closed, or about to be
 	queued   bool   // in loop.active
@@ -102,8 +102,8 @@ func (l *loop) serve(c *conn, now int64) {
 	}
 	l.collect(c)
 	c.session.Backlog = c.waiting && (len(c.rest) > 0 || c.readable)
-	idle := len(c.rest) == 0 || c.waiting
-	c.last = c.last || c.session.Quit() || idle && !c.busy && (l.quitting || c.eof && !c.waiting)
+	idle := !c.busy && (len(c.rest) == 0 || c.waiting)
+	c.last = c.last || c.session.Quit() || idle && (l.quitting || c.eof && !c.waiting)
 	switch {
 	case stuck || len(c.out) > 0 && !c.inTurns: // flush decides what is next
 	case c.last && len(c.out) == 0:

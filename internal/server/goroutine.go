@@ -263,8 +263,8 @@ func (c *stream) advance(now int64) {
 		c.out = append(c.out, out...)
 		c.goroutines.server.service.Recycle(out)
 	}
-	idle := len(c.rest) == 0 || c.session.Waiting()
-	c.last = c.last || c.session.Quit() || idle && !c.session.Busy() && (c.goroutines.quitting || c.eof && !c.session.Waiting())
+	idle := !c.session.Busy() && (len(c.rest) == 0 || c.session.Waiting())
+	c.last = c.last || c.session.Quit() || idle && (c.goroutines.quitting || c.eof && !c.session.Waiting())
 	switch {
 	case c.flushing:
 	case len(c.out) > 0:

@@ -14,6 +14,7 @@ import (
 	"spoked/internal/journal"
 	"spoked/internal/server"
 	"spoked/persist"
+	"spoked/queue"
 )
 
 // disk is a file system that can be told to be slow, or to fail.
@@ -25,6 +26,9 @@ type disk struct {
 	sync  error         // of every sync, once the gate is open
 	write error         // of every write
 	gate  chan struct{} // syncs wait until it is closed; nil: they do not
+
+	reads  int           // that have had to wait
+	reader chan struct{} // what reads back waits until it is closed; nil: it does not
 }
 
 type diskFile struct {
@@ -92,16 +96,22 @@ func (f diskFile) WriteAt(b []byte, at int64) (int, error) {
 // the test is over.
 func keeping(t *testing.T, opts server.Options, dir string, interval time.Duration) (*process, *disk, *journal.Journal) {
 	t.Helper()
+	return keepingUnder(t, opts, dir, interval, queue.Limits{})
+}
+
+// keepingUnder is keeping with limits of the queue.
+func keepingUnder(t *testing.T, opts server.Options, dir string, interval time.Duration, l queue.Limits) (*process, *disk, *journal.Journal) {
+	t.Helper()
 	d := &disk{}
 	j, err := journal.Open(journal.Options{
-		Dir: dir, SegmentSize: 1 << 20, Interval: interval, Log: zap.NewNop(), FS: d,
+		Dir: dir, SegmentSize: 1 << 20, Interval: interval, Log: zap.NewNop(), FS: d, Limits: l,
 	}, time.Now().UnixNano())
 	if err != nil {
 		t.Fatal(err)
 	}
 	opts.Journal = j
 	p := serve(t, opts)
-	t.Cleanup(func() { d.be(false, nil, nil) }) // or it would not end
+	t.Cleanup(func() { d.be(false, nil, nil); d.hold(false) }) // or it would not end
 	return p, d, j
 }
 

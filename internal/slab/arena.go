@@ -112,3 +112,13 @@ func (a *Arena) Release(p unsafe.Pointer) {
 	returnPages(unsafe.Slice((*byte)(p), a.pageBytes))
 	a.returned = append(a.returned, p)
 }
+
+// Shrink gives the memory of all pages that are kept for reuse back to the
+// system.
+func (a *Arena) Shrink() {
+	for _, p := range a.retained {
+		returnPages(unsafe.Slice((*byte)(p), a.pageBytes))
+	}
+	a.returned = append(a.returned, a.retained...)
+	a.retained = a.retained[:0]
+}

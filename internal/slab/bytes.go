@@ -48,6 +48,19 @@ func (b *Bytes) Bytes() (n int) {
 	return n
 }
 
+// Shrink gives all memory that is kept for reuse back to the system. O(1), as
+// Bytes.
+func (b *Bytes) Shrink() {
+	for _, s := range b.class {
+		if s != nil {
+			s.Shrink()
+		}
+	}
+	for _, a := range b.arenas {
+		a.Shrink()
+	}
+}
+
 // classOf returns the size class of n, which is not 0, and its size.
 func classOf(n uint32) (class int, size uint64) {
 	if n <= fineLimit {

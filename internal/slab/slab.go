@@ -114,10 +114,23 @@ func (s *Slab) Free(i uint32) {
 		p.fresh, p.freed = firstSlot(pi), 0
 		return
 	}
+	s.release(pi)
+}
+
+// release gives a page without values back to the arena.
+func (s *Slab) release(pi uint32) {
 	s.unlink(pi)
 	s.arena.Release(s.mem[pi])
 	s.mem[pi] = nil
 	s.free = append(s.free, pi)
+}
+
+// Shrink gives the page without values that the slab may have kept back to the
+// arena.
+func (s *Slab) Shrink() {
+	if pi := s.partial; pi != noPage && s.pages[pi].used == 0 {
+		s.release(pi)
+	}
 }
 
 // Next returns the index behind i of a value that is allocated or has been, or

@@ -250,3 +250,71 @@ func TestArenaIsCollected(t *testing.T) {
 		}
 	}
 }
+
+// What is kept for reuse goes back when it is told to, and is there again when
+// it is needed.
+func TestShrink(t *testing.T) {
+	var b Bytes
+	for range 2 {
+		for n := uint32(1); n < 1<<20; n += n/9 + 1 {
+			var refs []Ref
+			for range 20 {
+				r, _ := b.Alloc(n)
+				b.At(r)[0] = 1
+				refs = append(refs, r)
+			}
+			for _, r := range refs {
+				b.Free(r)
+			}
+		}
+		if b.Bytes() < 1<<20 {
+			t.Errorf("Bytes: got %d, want some kept", b.Bytes())
+		}
+		r, _ := b.Alloc(100)
+		copy(b.At(r), "here")
+		b.Shrink()
+		if got, want := b.Bytes(), smallPage; got != want {
+			t.Errorf("Bytes: got %d, want %d for the one that is left", got, want)
+		}
+		if got := string(b.At(r)[:4]); got != "here" {
+			t.Errorf("got %q, want %q", got, "here")
+		}
+		b.Free(r)
+		b.Shrink()
+		if got := b.Bytes(); got != 0 {
+			t.Errorf("Bytes: got %d, want 0", got)
+		}
+	}
+}
+
+// A walk by Next meets all values that are there, and none twice.
+func TestNext(t *testing.T) {
+	for _, size := range []int{8, 4000, 4096} {
+		s := New(NewArena(4096), size)
+		there := map[uint32]bool{}
+		var all []uint32
+		for range 3000 {
+			i := s.Alloc()
+			there[i] = true
+			all = append(all, i)
+		}
+		for k, i := range all {
+			if k%3 > 0 || k > 1000 && k < 2000 {
+				s.Free(i)
+				delete(there, i)
+			}
+		}
+		met := map[uint32]bool{}
+		for i := s.Next(0); i != 0; i = s.Next(i) {
+			if met[i] {
+				t.Fatalf("values of %d bytes: %d is met twice", size, i)
+			}
+			met[i] = true
+		}
+		for i := range there {
+			if !met[i] {
+				t.Fatalf("values of %d bytes: %d is not met", size, i)
+			}
+		}
+	}
+}

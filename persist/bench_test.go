@@ -2,6 +2,7 @@ package persist_test
 
 import (
 	"fmt"
+	"io/fs"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ func (nowhere) ReadDir(string) ([]persist.FileInfo, error) { return nil, nil }
 func (nowhere) ReadFile(string, []byte) ([]byte, error)    { return nil, nil }
 func (nowhere) Create(string) (persist.File, error)        { return nowhereFile{}, nil }
 func (nowhere) Open(string) (persist.File, error)          { return nowhereFile{}, nil }
+func (nowhere) OpenRead(string) (persist.Reader, error)    { return nil, fs.ErrNotExist }
 func (nowhere) Rename(string, string) error                { return nil }
 func (nowhere) Remove(string) error                        { return nil }
 func (nowhere) Mkdir(string) error                         { return nil }

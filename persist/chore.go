@@ -24,6 +24,9 @@ func (j *Journal) Chore() *Chore {
 }
 
 func (j *Journal) nextChore() *Chore {
+	if j.window.wanted {
+		return j.readWindow()
+	}
 	if j.pins == 0 && len(j.freed) > 0 {
 		s := j.freed[0]
 		if s.size == j.opts.SegmentSize && j.free() < j.wanted() {

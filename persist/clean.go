@@ -154,7 +154,11 @@ func (j *Journal) lives(s *segment) int64 {
 func (j *Journal) copySize(base int64, r *queue.Record) int64 {
 	const framing = 8 // of the record and the body
 	j.scratch = appendJobFields(j.scratch[:0], base, r)
-	return int64(framing + len(j.scratch) + len(r.Body))
+	n := framing + len(j.scratch) + r.Size()
+	if j.opts.Checks {
+		n += checkSize
+	}
+	return int64(n)
 }
 
 // closed returns the oldest segment that has not been evacuated, or nil if
@@ -207,7 +211,7 @@ func (j *Journal) clean() {
 			s.next = at // until what is evacuated is free
 			return
 		}
-		if !j.fits(recordOverhead + int64(len(r.Tube)+len(r.Body))) {
+		if !j.fits(recordOverhead+int64(len(r.Tube)+r.Size())) || !j.fetch(r) {
 			s.next = at
 			return
 		}
@@ -235,13 +239,13 @@ func (j *Journal) move(r *queue.Record) int64 {
 	to := j.job(r)
 	j.copied++
 	j.moved.bytes += int64(len(j.frame) - before)
-	j.moved.size += liveSize(r)
+	j.moved.size += j.liveSize(r)
 	if j.moved.size > 2*moveMemory {
 		j.moved.bytes /= 2
 		j.moved.size /= 2
 	}
-	j.engine.Moved(r.ID, uint32(to.number))
-	return liveSize(r)
+	j.engine.Moved(r.ID, to)
+	return j.liveSize(r)
 }
 
 // evacuate ends the cleaning of s, of which no job is left.

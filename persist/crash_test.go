@@ -404,7 +404,7 @@ func (s *crashSim) hearCopies(b *persist.Batch) {
 			s.failf("cleaning has copied job %d, which is no more", j.ID)
 		}
 		e := effect{kind: 'j', job: recordOf(r)}
-		e.job.Segment = j.Segment
+		e.job.Place = r.Place
 		s.hear(e)
 	}
 	s.total["copied"] += n

@@ -99,6 +99,8 @@
 //	                               in the mark that a segment begins with
 //	18  0     mark        0        offset where the segment before ends; the same
 //	19  0     mark        0        1: the server was stopped, and this is the end
+//	20  0     job         -        CRC-32C of: the id, as 8 bytes; the body. For
+//	                               who reads this record alone, and not its frame
 //
 // (*) In a job, created + delay; in a change, base + delay.
 //

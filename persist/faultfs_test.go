@@ -3,6 +3,7 @@ package persist_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
@@ -238,6 +239,44 @@ func (f *faultFS) Open(name string) (persist.File, error) {
 	}
 	return &faultFile{f, n, name, false}, nil
 }
+
+func (f *faultFS) OpenRead(name string) (persist.Reader, error) {
+	if x := f.begin(opReadFile, name); x != nil {
+		return nil, x.err
+	}
+	n := f.files[name]
+	if n == nil {
+		return nil, missing(opReadFile, name)
+	}
+	return &faultReader{f, n, name}, nil
+}
+
+// faultReader is a file that has been opened to be read.
+type faultReader struct {
+	fs   *faultFS
+	node *inode
+	name string
+}
+
+func (r *faultReader) ReadAt(b []byte, at int64) (int, error) {
+	if x := r.fs.begin(opReadFile, r.name); x != nil {
+		return 0, x.err
+	}
+	n, _ := r.ReadNow(b, at)
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (r *faultReader) ReadNow(b []byte, at int64) (int, bool) {
+	if at >= int64(len(r.node.data)) {
+		return 0, true
+	}
+	return copy(b, r.node.data[at:]), true
+}
+
+func (r *faultReader) Close() error { return nil }
 
 func (f *faultFS) Rename(from, to string) error {
 	if x := f.begin(opRename, from); x != nil {

@@ -2,6 +2,7 @@ package persist
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 )
 
@@ -16,6 +17,8 @@ type FS interface {
 	Create(name string) (File, error)
 	// Open opens a file to be written to.
 	Open(name string) (File, error)
+	// OpenRead opens a file to be read.
+	OpenRead(name string) (Reader, error)
 	Rename(from, to string) error
 	Remove(name string) error
 	// Mkdir makes a directory. It may exist.
@@ -41,6 +44,16 @@ type File interface {
 	// and makes the file so long at least.
 	Allocate(size int64) error
 	Truncate(size int64) error
+	Close() error
+}
+
+// Reader is a file that is read. Its methods may be called at the same time,
+// Close too.
+type Reader interface {
+	io.ReaderAt
+	// ReadNow is ReadAt, but reads nothing unless it can be read without
+	// waiting for the disk.
+	ReadNow(b []byte, offset int64) (n int, ok bool)
 	Close() error
 }
 

@@ -42,7 +42,7 @@ func (k *kept) apply(e *effect) (id uint64) {
 		k.jobs[id] = e.job
 	case 'c':
 		whole, j := k.jobs[id], e.job
-		j.Tube, j.Created, j.TTR, j.Body, j.Segment = whole.Tube, whole.Created, whole.TTR, whole.Body, whole.Segment
+		j.Tube, j.Created, j.TTR, j.Body, j.Place = whole.Tube, whole.Created, whole.TTR, whole.Body, whole.Place
 		k.jobs[id] = j
 	case 'e':
 		delete(k.jobs, id)
@@ -87,11 +87,11 @@ type tee struct {
 	hear func(effect)
 }
 
-func (t *tee) Job(r *queue.Record) uint32 {
+func (t *tee) Job(r *queue.Record) queue.Place {
 	e := effect{kind: 'j', job: recordOf(r)}
-	e.job.Segment = t.Journal.Job(r)
+	e.job.Place = t.Journal.Job(r)
 	t.hear(e)
-	return e.job.Segment
+	return e.job.Place
 }
 
 func (t *tee) Change(r *queue.Record) {

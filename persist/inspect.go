@@ -342,7 +342,7 @@ func (r *Recovery) Log() (oldest, newest uint64, used int64) {
 // Live returns how many bytes of a journal the jobs of RecoverExcerpt would
 // need alone. O(jobs).
 func (r *Recovery) Live() int64 {
-	n := r.Engine.Sum(headSize)
+	n := r.Engine.Sum((&Options{}).headSize)
 	for _, size := range r.excerpt.sizes {
 		n += int64(size)
 	}

@@ -15,6 +15,7 @@ type Options struct {
 	SegmentSize int64  // bytes
 	Sync        Sync
 	Seed        uint64 // should differ each time
+	Checks      bool   // records of jobs have checksums of their own, because they are read back
 }
 
 // Sync says what has to have happened to a batch before it counts as settled.
@@ -66,6 +67,7 @@ type Journal struct {
 	parts   []part // sealed, and not yet cut
 	idle    *Batch // to be used again; nil if there is none
 	buffers [][]byte
+	flying  *Batch // cut and not settled; nil if there is none
 	scratch []byte
 	gained  int64 // held when cleaning of a full disk gained nothing more
 
@@ -79,7 +81,9 @@ type Journal struct {
 
 	// SyncAlways: jobs of which something is not settled, in the batch that is
 	// being filled and in the one that has been cut.
-	filling, flying map[uint64]bool
+	filling, settling map[uint64]bool
+
+	window window // of the segment that is being cleaned
 
 	written, copied uint64 // records
 }
@@ -112,7 +116,7 @@ func newJournal(fs FS, opts Options, r *Recovery) *Journal {
 		random:   rand.New(rand.NewPCG(opts.Seed, 0)),
 		segments: r.segments,
 		pausedIn: r.pausedIn,
-		filling:  map[uint64]bool{}, flying: map[uint64]bool{},
+		filling:  map[uint64]bool{}, settling: map[uint64]bool{},
 	}
 	if j.pausedIn == nil {
 		j.pausedIn = map[string]uint64{}
@@ -123,7 +127,7 @@ func newJournal(fs FS, opts Options, r *Recovery) *Journal {
 			j.closedSize += s.size
 		}
 	}
-	j.live = r.Engine.BodyBytes() + r.Engine.Sum(headSize)
+	j.live = r.Engine.BodyBytes() + r.Engine.Sum(j.headSize)
 	return j
 }
 
@@ -249,7 +253,7 @@ func (j *Journal) seal() {
 	h.sealer.seal(j.frame, h.used, synced, j.base)
 	at, n := h.used, int64(len(j.frame))
 	j.frame = append(j.frame, make([]byte, terminator)...)
-	j.parts = append(j.parts, part{h.file, h.name, at, j.frame})
+	j.parts = append(j.parts, part{h.file, h.name, h.number, at, j.frame})
 	h.used += n
 	j.held += n
 	h.dirty = true
@@ -275,32 +279,39 @@ func (j *Journal) append(s *segment) {
 }
 
 // Job implements queue.Journal.
-func (j *Journal) Job(r *queue.Record) (segment uint32) {
-	h := j.job(r)
-	j.live += liveSize(r)
+func (j *Journal) Job(r *queue.Record) queue.Place {
+	p := j.job(r)
+	j.live += j.liveSize(r)
 	j.pend(r.ID)
-	return uint32(h.number)
+	return p
 }
 
-// job records r whole, and returns the segment in which.
-func (j *Journal) job(r *queue.Record) *segment {
+// job records r whole, and returns where.
+func (j *Journal) job(r *queue.Record) queue.Place {
 	j.begin(recordOverhead+len(r.Tube)+len(r.Body), r.Created)
-	j.frame = appendJob(j.frame, j.base, r)
 	h := j.head()
+	p := queue.Place{Segment: uint32(h.number), Offset: uint32(h.used) + uint32(len(j.frame))}
+	j.frame = appendJob(j.frame, j.base, r, j.opts.Checks)
 	h.ids.add(r.ID)
-	return h
+	return p
 }
 
 // liveSize is how many bytes r needs if it has just been copied, and nothing has
 // been done to the job.
-func liveSize(r *queue.Record) int64 { return headSize(r.Tube) + int64(len(r.Body)) }
+func (j *Journal) liveSize(r *queue.Record) int64 { return j.headSize(r.Tube) + int64(r.Size()) }
 
 // headSize is liveSize but for the body.
-func headSize(tube string) int64 {
-	if tube == defaultTube {
-		return liveOverhead
+func (j *Journal) headSize(tube string) int64 { return j.opts.headSize(tube) }
+
+func (o *Options) headSize(tube string) int64 {
+	n := liveOverhead
+	if tube != defaultTube {
+		n += 2 + len(tube)
 	}
-	return int64(liveOverhead + 2 + len(tube))
+	if o.Checks {
+		n += checkSize
+	}
+	return int64(n)
 }
 
 // Change implements queue.Journal.
@@ -320,9 +331,9 @@ func (j *Journal) End(r *queue.Record) {
 	j.reserve(recordOverhead)
 	j.written++
 	j.frame = appendEnd(j.frame, r.ID)
-	j.live -= liveSize(r)
+	j.live -= j.liveSize(r)
 	if i := r.Segment - uint32(j.segments[0].number); i < uint32(len(j.segments)) && j.segments[i].counted {
-		j.segments[i].lives -= liveSize(r)
+		j.segments[i].lives -= j.liveSize(r)
 	}
 	j.pend(r.ID)
 }
@@ -351,7 +362,7 @@ func (j *Journal) pend(id uint64) {
 }
 
 // Pending reports whether something about a job is not settled. O(1).
-func (j *Journal) Pending(id uint64) bool { return j.filling[id] || j.flying[id] }
+func (j *Journal) Pending(id uint64) bool { return j.filling[id] || j.settling[id] }
 
 // Newest returns the number of the newest batch that there is anything in,
 // which may still be being filled. What is known of the engine now depends on
@@ -377,10 +388,11 @@ type Batch struct {
 
 // part is what is to be written to one place.
 type part struct {
-	file File
-	name string // of the file
-	at   int64
-	data []byte
+	file    File
+	name    string // of the file
+	segment uint64 // its number
+	at      int64
+	data    []byte
 }
 
 func (p part) write() error {
@@ -434,14 +446,16 @@ func (j *Journal) Cut() *Batch {
 	}
 	j.idle = nil
 	*b, j.parts = Batch{Number: j.cut, End: j.head().end(), parts: j.parts}, b.parts[:0]
-	j.filling, j.flying = j.flying, j.filling
+	j.filling, j.settling = j.settling, j.filling
+	j.flying = b
 	return b
 }
 
 // Settle takes note that b has been written, and with SyncAlways, is durable.
 // It is not to be used any more.
 func (j *Journal) Settle(b *Batch) {
-	clear(j.flying)
+	clear(j.settling)
+	j.flying = nil
 	for _, p := range b.parts {
 		if cap(p.data) <= keepBuffer && len(j.buffers) < 4 {
 			j.buffers = append(j.buffers, p.data[:0])
@@ -522,6 +536,9 @@ type Stats struct {
 	Written, Copied uint64 // records, and those of them that cleaning wrote
 	Full            bool   // the disk has no room for another segment
 }
+
+// Oldest returns the number of the oldest segment. O(1).
+func (j *Journal) Oldest() uint64 { return j.segments[0].number }
 
 // Stats returns the journal's figures. O(segments).
 func (j *Journal) Stats() Stats {

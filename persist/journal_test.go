@@ -130,7 +130,7 @@ func describeJobs(e *queue.Engine, all bool) []string {
 	var jobs []string
 	for r := range e.Jobs() {
 		c := *r
-		c.Segment, c.Body = 0, nil
+		c.Place, c.Body = queue.Place{}, nil
 		if !all {
 			c.Reserves, c.Timeouts = 0, 0
 		}

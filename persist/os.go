@@ -61,6 +61,15 @@ func (OS) Create(name string) (File, error) {
 // Open implements FS.
 func (OS) Open(name string) (File, error) { return open(name, os.O_RDWR) }
 
+// OpenRead implements FS.
+func (OS) OpenRead(name string) (Reader, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
 func open(name string, flags int) (File, error) {
 	f, err := os.OpenFile(name, flags, 0o600)
 	if err != nil {

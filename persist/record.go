@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"time"
 
 	"spoked/queue"
@@ -43,6 +44,8 @@ const (
 	tagPosition = 17 // of the segment's first byte in the log
 	tagPrevious = 18 // where the segment before ends
 	tagStopped  = 19 // 1: the log ends here on purpose
+
+	tagCheck = 20 // of a job: checksum of id and body
 )
 
 // A field is key, value: the key is the tag and, in its lowest bit, what the
@@ -61,6 +64,8 @@ const (
 	// liveOverhead is what a job that was just copied needs besides them, if
 	// nothing has been done to it.
 	liveOverhead = 20
+
+	checkSize = 6 // bytes of a tagCheck, most of the time
 )
 
 // State numbers on disk.
@@ -133,19 +138,27 @@ func closeRecord(b []byte, begin int) []byte {
 	return b
 }
 
-// appendJob appends r as a whole in a frame with the base instant base.
-func appendJob(b []byte, base int64, r *queue.Record) []byte {
+// bodyCheck returns the checksum of a job's body, which tells it from others.
+func bodyCheck(id uint64, body []byte) uint32 {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], id)
+	return crc32.Update(crc32.Checksum(b[:], castagnoli), castagnoli, body)
+}
+
+// appendJob appends r as a whole in a frame with the base instant base, if
+// check with a checksum of its own.
+func appendJob(b []byte, base int64, r *queue.Record, check bool) []byte {
 	// The body is the last field, so that it need not move.
 	size := len(r.Body)
 	if size < 0x40 { // the record's length is one byte, or closeRecord sees to it
 		b = append(b, kindJob, 0)
 		begin := len(b)
-		b = appendJobFields(b, base, r)
+		b = appendCheck(appendJobFields(b, base, r), r, check)
 		return closeRecord(appendBytes(b, tagBody, r.Body), begin)
 	}
 	b = append(b, kindJob)
 	at := len(b)
-	b = appendJobFields(append(b, 0, 0, 0, 0, 0, 0), base, r)
+	b = appendCheck(appendJobFields(append(b, 0, 0, 0, 0, 0, 0), base, r), r, check)
 	begin := at + 6
 	b = binary.AppendUvarint(append(b, tagBody<<1|typeBytes), uint64(size))
 	n := len(b) - begin + size
@@ -155,6 +168,13 @@ func appendJob(b []byte, base int64, r *queue.Record) []byte {
 	copy(b[at+k:], b[begin:])
 	b = b[:len(b)-(6-k)]
 	return append(b, r.Body...)
+}
+
+func appendCheck(b []byte, r *queue.Record, check bool) []byte {
+	if !check {
+		return b
+	}
+	return appendNumber(b, tagCheck, uint64(bodyCheck(r.ID, r.Body)))
 }
 
 func appendJobFields(b []byte, base int64, r *queue.Record) []byte {
@@ -239,12 +259,16 @@ var errMalformed = errors.New("malformed record")
 
 // entry is a record that has been read.
 type entry struct {
-	kind  byte
-	job   queue.Record // kindJob; of kindChange all but tube, created, TTR and body; of kindEnd the id
-	pause queue.Pause
-	mark  mark
-	tube  []byte // borrowed from what was read
-	size  int    // of the record in bytes
+	kind   byte
+	job    queue.Record // kindJob; of kindChange all but tube, created, TTR and body; of kindEnd the id
+	pause  queue.Pause
+	mark   mark
+	tube   []byte // borrowed from what was read
+	size   int    // of the record in bytes
+	offset int64  // in the file, once that is known
+	check  uint64 // of a job, if hasCheck
+
+	hasCheck bool
 }
 
 // readRecord reads the record that b begins with into e, whose bytes it
@@ -334,6 +358,8 @@ func (e *entry) readFields(b []byte, base int64) error {
 			r.Kicks = uint32(number)
 		case tagBody:
 			r.Body = bytes
+		case tagCheck:
+			e.check, e.hasCheck = number, true
 		}
 	}
 	if e.kind == kindPause {

@@ -74,7 +74,7 @@ func TestJobRoundTrip(t *testing.T) {
 				want := aJob(tt.change)
 				want.Body = bytes.Repeat([]byte{0xa5}, size)
 				before := []byte("before")
-				b := appendJob(bytes.Clone(before), base, &want)
+				b := appendJob(bytes.Clone(before), base, &want, false)
 				if !bytes.HasPrefix(b, before) {
 					t.Fatal("what stood before is changed")
 				}
@@ -145,8 +145,8 @@ func TestRecordBytes(t *testing.T) {
 		want string // hex
 	}{
 		// kind length, then key value: key is tag*2, and 1 more before a length.
-		{"delayed job", appendJob(nil, base, &delayed), "01 1b" + "02 07" + "05 02 6162" + "0a 02" + "0e 78" + "08 ac02" + "0c 04" + "06 01" + "10 82d0acf30e" + "1f 02 6869"},
-		{"long job", appendJob(nil, base, &long), "01 cf01" + "02 07" + "0e 78" + "1f c801" + strings.Repeat("78", 200)},
+		{"delayed job", appendJob(nil, base, &delayed, false), "01 1b" + "02 07" + "05 02 6162" + "0a 02" + "0e 78" + "08 ac02" + "0c 04" + "06 01" + "10 82d0acf30e" + "1f 02 6869"},
+		{"long job", appendJob(nil, base, &long, false), "01 cf01" + "02 07" + "0e 78" + "1f c801" + strings.Repeat("78", 200)},
 		{"buried", appendChange(nil, base, &buried), "02 10" + "02 07" + "06 02" + "12 09" + "14 01" + "16 02" + "18 03" + "1a 04" + "1c 05"},
 		{"end", appendEnd(nil, 300), "03 03 02 ac02"},
 		{"pause", appendPause(nil, base, queue.Pause{Tube: "ab", Until: base + 1, Length: 1e9}), "04 08 05 02 6162 0c 02 10 02"},
@@ -173,8 +173,8 @@ func TestUnknownRecords(t *testing.T) {
 		b    []byte
 		err  string // "" if none
 	}{
-		{"number of an unknown tag", field(appendJob(nil, base, &job), 100<<1, 0xff, 1), ""},
-		{"bytes of an unknown tag", field(appendJob(nil, base, &job), 127<<1|1, 3, 1, 2, 3), ""},
+		{"number of an unknown tag", field(appendJob(nil, base, &job, false), 100<<1, 0xff, 1), ""},
+		{"bytes of an unknown tag", field(appendJob(nil, base, &job, false), 127<<1|1, 3, 1, 2, 3), ""},
 		{"unknown tag in a change", field(appendChange(nil, base, &job), 100<<1, 5), ""},
 		{"unknown tag in an end", field(appendEnd(nil, 7), 100<<1|1, 0), ""},
 		{"unknown tag in a mark", field(appendMark(nil, mark{}), 100<<1, 5), ""},

@@ -280,6 +280,7 @@ func (s *Segment) each(at, end int64, e *entry, f func(*entry) error) error {
 	base := frameBase(frame)
 	for rest := frame[frameHeader:]; len(rest) > 0; {
 		next, err := readRecord(rest, base, e)
+		e.offset = end - int64(len(rest))
 		if err == nil {
 			err = f(e)
 		}
@@ -296,7 +297,7 @@ func (p *replay) apply(e *entry, to *segment) error {
 	switch e.kind {
 	case kindJob:
 		e.job.Tube = p.tubeName(e.tube)
-		e.job.Segment = uint32(to.number)
+		e.job.Place = queue.Place{Segment: uint32(to.number), Offset: uint32(e.offset)}
 		to.ids.add(e.job.ID)
 		p.excerpt.shorten(&e.job)
 		return p.restorer.Job(&e.job)

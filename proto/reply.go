@@ -11,8 +11,9 @@ const crlf = "\r\n"
 // functions below are the only place where the words of the protocol stand.
 const (
 	// To any command.
-	OutOfMemory = "OUT_OF_MEMORY\r\n"
-	NotFound    = "NOT_FOUND\r\n"
+	OutOfMemory   = "OUT_OF_MEMORY\r\n"
+	InternalError = "INTERNAL_ERROR\r\n" // never sent by beanstalkd
+	NotFound      = "NOT_FOUND\r\n"
 
 	// To put. See AppendInserted for the other.
 	Draining     = "DRAINING\r\n"

@@ -86,14 +86,14 @@ func (e *Engine) Check() error {
 	case sum.Urgent != e.stats.Urgent, sum.Connections != e.stats.Connections, sum.Waiting != e.stats.Waiting,
 		sum.Producers != e.stats.Producers, sum.Workers != e.stats.Workers:
 		return fmt.Errorf("queue: counted %+v, found %+v", e.stats, sum)
-	case jobs != e.jobs.Len():
-		return fmt.Errorf("queue: %d jobs in tubes, %d in the slab", jobs, e.jobs.Len())
+	case jobs != e.Len():
+		return fmt.Errorf("queue: %d jobs in tubes, %d in the slab, and %d cold", jobs, e.jobs.Len(), e.far.Len())
 	case len(e.byName) != len(e.list):
 		return fmt.Errorf("queue: %d tubes listed, %d by name", len(e.list), len(e.byName))
 	case timers+sum.Jobs[Reserved] != e.hub.Len():
 		return fmt.Errorf("queue: %d timers accounted for, %d on the hub", timers+sum.Jobs[Reserved], e.hub.Len())
-	case e.stats.Jobs == [NumStates]int{} && drafts == 0 && e.bodies.Total() != 0:
-		return fmt.Errorf("queue: %d bytes of bodies without jobs", e.bodies.Total())
+	case e.stats.Jobs == [NumStates]int{} && drafts == 0 && e.BodyBytes() != 0:
+		return fmt.Errorf("queue: %d bytes of bodies without jobs", e.BodyBytes())
 	case jobs == 0 && e.works.Len() != 0:
 		return fmt.Errorf("queue: %d work records without jobs", e.works.Len())
 	}
@@ -153,23 +153,30 @@ func (e *Engine) checkBuried(t *tube) error {
 }
 
 func (e *Engine) checkDelayed(t *tube) error {
-	if t.delayed == nil {
+	if t.delayed == nil && t.far == nil {
 		if t.jobs[Delayed] != 0 || t.wake != 0 {
 			return fmt.Errorf("counts %d delayed jobs, has no hub", t.jobs[Delayed])
 		}
 		return nil
 	}
-	if err := t.delayed.Check(); err != nil {
+	n, err := e.checkCold(t)
+	if err != nil {
 		return err
 	}
-	if t.delayed.Len() != t.jobs[Delayed] {
-		return fmt.Errorf("counts %d delayed jobs, hub has %d", t.jobs[Delayed], t.delayed.Len())
+	if t.delayed != nil {
+		if err := t.delayed.Check(); err != nil {
+			return err
+		}
+		n += t.delayed.Len()
 	}
-	slot, at, ok := t.delayed.First()
+	if n != t.jobs[Delayed] {
+		return fmt.Errorf("counts %d delayed jobs, hubs have %d", t.jobs[Delayed], n)
+	}
+	slot, at, ok := t.firstDelayed()
 	if !ok {
 		return nil
 	}
-	if j := e.jobs.At(slot); j.state != Delayed || t.delayed.At(timerOf(j)) != at {
+	if j := e.jobAt(slot); j.state != Delayed || e.readyAt(slot) != at {
 		return fmt.Errorf("delayed job %d: record and hub differ", j.id)
 	}
 	if t.wake == 0 || e.hub.At(t.wake) > at {

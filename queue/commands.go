@@ -30,7 +30,7 @@ func (e *Engine) Begin(now int64, c *Client, pri uint32, delay, ttr time.Duratio
 		c.producer = true
 		e.stats.Producers++
 	}
-	if !e.pages.HasRoom() {
+	if !e.hasRoom(size) {
 		return Draft{}, ErrOutOfMemory
 	}
 	body, ok := e.bodies.Alloc(size)
@@ -41,8 +41,8 @@ func (e *Engine) Begin(now int64, c *Client, pri uint32, delay, ttr time.Duratio
 	d := Draft{
 		id:      e.nextID,
 		created: now,
-		delay:   int64(delay),
-		ttr:     int64(max(ttr, time.Second)),
+		delay:   int64(Round(delay)),
+		ttr:     int64(Round(max(ttr, time.Second))),
 		body:    body,
 		pri:     pri,
 		tube:    c.used,
@@ -67,20 +67,24 @@ func (e *Engine) Insert(now int64, d *Draft) (id uint64, err error) {
 		return 0, ErrOutOfMemory
 	}
 	slot, j := e.jobs.New()
-	*j = job{
-		id: d.id, created: d.created, delay: d.delay, ttr: d.ttr,
-		body: d.body, pri: d.pri, tube: d.tube.number,
-	}
+	*j = job{id: d.id, created: d.created, body: d.body, pri: d.pri, tube: d.tube.number}
+	j.setDelay(d.delay)
+	j.setTTR(d.ttr)
 	e.ids.put(j.id, slot)
 	d.tube.drafts--
 	d.tube.total++
 	e.stats.TotalJobs++
+	e.putSinceTrim++
 	id = d.id
 	e.recordJob(j, now+d.delay)
-	if d.delay > 0 {
-		e.makeDelayed(now, now+d.delay, slot)
-	} else {
+	if j.kept != (Place{}) && e.stores() {
+		e.store(j)
+	}
+	switch {
+	case d.delay == 0:
 		e.makeReady(now, slot)
+	case !e.freeze(now, now+d.delay, slot):
+		e.makeDelayed(now, now+d.delay, slot)
 	}
 	*d = Draft{}
 	return id, nil
@@ -129,7 +133,7 @@ func (e *Engine) StopWaiting(c *Client) {
 // ReserveJob gives c the job with that id in whatever tube and state it is,
 // unless it is reserved. O(log jobs).
 func (e *Engine) ReserveJob(now int64, c *Client, id uint64) (Job, error) {
-	slot := e.ids.get(id)
+	slot := e.find(id)
 	if slot == 0 || e.jobs.At(slot).state == Reserved {
 		return Job{}, ErrNotFound
 	}
@@ -156,7 +160,7 @@ func (e *Engine) countWorker(c *Client) {
 // and 0 otherwise.
 func (e *Engine) reservedBy(c *Client, id uint64) uint32 {
 	slot := e.ids.get(id)
-	if slot == 0 {
+	if slot == 0 || slot&coldBit != 0 {
 		return 0
 	}
 	j := e.jobs.At(slot)
@@ -169,7 +173,7 @@ func (e *Engine) reservedBy(c *Client, id uint64) uint32 {
 // Delete ends the job with that id, which must not be reserved by another
 // client than c. O(log jobs).
 func (e *Engine) Delete(c *Client, id uint64) error {
-	slot := e.ids.get(id)
+	slot := e.find(id)
 	if slot == 0 || e.jobs.At(slot).state == Reserved && e.reservedBy(c, id) == 0 {
 		return ErrNotFound
 	}
@@ -192,7 +196,9 @@ func (e *Engine) Release(now int64, c *Client, id uint64, pri uint32, delay time
 		return ErrOutOfMemory
 	}
 	j := e.jobs.At(e.detach(slot))
-	j.pri, j.delay = pri, int64(delay)
+	j.pri = pri
+	delay = Round(delay)
+	j.setDelay(int64(delay))
 	e.works.At(j.work).releases++
 	if delay > 0 {
 		e.recordChange(j, Delayed, now+int64(delay))
@@ -234,7 +240,7 @@ func (e *Engine) Touch(now int64, c *Client, id uint64) error {
 	j := e.jobs.At(slot)
 	w := e.works.At(j.work)
 	e.stopTTR(w, c)
-	e.startTTR(now, slot, j.ttr, w, c)
+	e.startTTR(now, slot, j.getTTR(), w, c)
 	return nil
 }
 
@@ -251,8 +257,7 @@ func (e *Engine) Kick(now int64, c *Client, n uint32) uint32 {
 		return kicked
 	}
 	for ; kicked < n && t.jobs[Delayed] > 0 && e.mayChange(); kicked++ {
-		slot, _, _ := t.delayed.First()
-		e.kick(now, slot)
+		e.kick(now, e.firstWarm(t))
 	}
 	return kicked
 }
@@ -260,7 +265,7 @@ func (e *Engine) Kick(now int64, c *Client, n uint32) uint32 {
 // KickJob makes the job with that id ready if it is buried or delayed.
 // O(log jobs).
 func (e *Engine) KickJob(now int64, id uint64) error {
-	slot := e.ids.get(id)
+	slot := e.find(id)
 	if slot == 0 {
 		return ErrNotFound
 	}
@@ -301,7 +306,7 @@ func (e *Engine) PeekDelayed(c *Client) (Job, error) {
 	if c.used.jobs[Delayed] == 0 {
 		return Job{}, ErrNotFound
 	}
-	slot, _, _ := c.used.delayed.First()
+	slot, _, _ := c.used.firstDelayed()
 	return e.found(slot)
 }
 
@@ -315,7 +320,8 @@ func (e *Engine) found(slot uint32) (Job, error) {
 	if slot == 0 {
 		return Job{}, ErrNotFound
 	}
-	return e.view(slot), nil
+	j := e.jobAt(slot)
+	return e.viewOf(&j), nil
 }
 
 // Pause keeps the jobs of the named tube from being reserved, except by their

@@ -35,6 +35,15 @@ type Engine struct {
 	bodies slab.Bytes
 	ids    idTable
 	waits  *wheel.Pool[uint32] // of the tubes' delayed jobs
+	far    *wheel.Pool[cold]   // of those that are far from being ready
+	kinds  kindTable           // of these
+
+	limits       Limits
+	storedBytes  int64  // of bodies that are in the journal alone
+	putSinceTrim int    // jobs
+	trimHand     uint32 // slot of the job that trim looked at last
+	trimGain     int    // bytes stored since it began with the first
+	trimIdle     int    // bytes of bodies of which there are none to be stored
 
 	nextID uint64
 
@@ -92,6 +101,7 @@ func New(now int64) *Engine {
 		works:   slab.NewOf[work](pages),
 		ids:     newIDTable(pages),
 		waits:   wheel.NewPool[uint32](pages),
+		far:     wheel.NewPool[cold](pages),
 		nextID:  1,
 		byName:  map[string]*tube{},
 		clients: make([]*Client, 1),

@@ -86,6 +86,15 @@ func (t *idTable) put(id uint64, slot uint32) {
 	p.live++
 }
 
+// set changes the slot of job id, which is in the table. O(1).
+func (t *idTable) set(id uint64, slot uint32) {
+	if p := t.find(id / idsPerPage); p != nil && p.slots[id%idsPerPage] != 0 {
+		p.slots[id%idsPerPage] = slot
+		return
+	}
+	t.sparse[id] = slot
+}
+
 // advance begins page no, which is newer than all others.
 func (t *idTable) advance(no uint64) *idPage {
 	old, oldNo := t.newest, t.newestNo

@@ -16,6 +16,8 @@ const (
 	Buried
 	// NumStates is how many there are.
 	NumStates
+
+	gone = NumStates // the record is nobody's
 )
 
 // String returns the state's word in the protocol.
@@ -31,15 +33,25 @@ const UrgentBelow = 1024
 type job struct {
 	id      uint64
 	created int64    // instant of the put
-	delay   int64    // ns, as the last put or release said
-	ttr     int64    // ns
-	body    slab.Ref // without the trailing CR LF
+	body    slab.Ref // without the trailing CR LF; if stored, its length alone
 	pri     uint32
 	tube    uint32 // its number
 	work    uint32 // slot of its work record; 0 if it was never reserved or kicked
 	place   uint32 // ready: index in the heap; delayed: wheel.Timer
-	segment uint32 // of the journal, where the newest whole record of it is
+	kept    Place
+	delay   uint32 // as the last put or release said, in delayUnit
+	ttr     uint32 // in ttrUnit
 	state   State
+
+	delayUnit, ttrUnit unit
+	stored             bool // the body is in the journal alone
+}
+
+// A Place is where a journal has the newest whole record of a job. The zero
+// Place is nowhere.
+type Place struct {
+	Segment uint32
+	Offset  uint32 // bytes
 }
 
 // work is what a job gathers once it is worked on. Most jobs that wait have
@@ -63,13 +75,19 @@ type work struct {
 // A Job is what a client is given of a job. Body is borrowed: it is valid
 // until the next call of a method of the engine.
 type Job struct {
-	ID   uint64
-	Body []byte
+	ID     uint64
+	Body   []byte
+	Stored uint32 // if not 0: the body has so many bytes, and is in the journal alone,
+	Place  Place  // there
 }
 
-func (e *Engine) view(slot uint32) Job {
-	j := e.jobs.At(slot)
-	return Job{j.id, e.bodies.At(j.body)}
+func (e *Engine) view(slot uint32) Job { return e.viewOf(e.jobs.At(slot)) }
+
+func (e *Engine) viewOf(j *job) Job {
+	if j.stored {
+		return Job{ID: j.id, Stored: j.body.Len, Place: j.kept}
+	}
+	return Job{ID: j.id, Body: e.bodies.At(j.body)}
 }
 
 // workOf returns the work record of j, and makes one if there is none.

@@ -321,6 +321,7 @@ func (m *model) makeReady(j *modelJob) {
 }
 
 func (m *model) makeReadyAfter(j *modelJob, delay time.Duration) {
+	delay = queue.Round(delay)
 	j.Delay = delay
 	if delay == 0 {
 		m.makeReady(j)
@@ -342,7 +343,7 @@ func (m *model) begin(c *modelClient, pri uint32, delay, ttr time.Duration, body
 	c.used.drafts++
 	m.lastID++
 	j := &modelJob{tube: c.used, created: m.now, body: body}
-	j.ID, j.Tube, j.Pri, j.Delay, j.TTR = m.lastID, c.used.name, pri, delay, max(ttr, time.Second)
+	j.ID, j.Tube, j.Pri, j.Delay, j.TTR = m.lastID, c.used.name, pri, queue.Round(delay), queue.Round(max(ttr, time.Second))
 	return j
 }
 

@@ -1,5 +1,7 @@
 package queue
 
+import "spoked/wheel"
+
 // A Record is what outlives a restart of a job: everything but who has
 // reserved it until when. A reserved job is recorded as ready.
 type Record struct {
@@ -15,9 +17,13 @@ type Record struct {
 
 	Reserves, Timeouts, Releases, Buries, Kicks uint32
 
-	Body    []byte // borrowed, without the trailing CR LF
-	Segment uint32 // the journal's: where the newest whole record of it is
+	Body   []byte // borrowed, without the trailing CR LF
+	Stored uint32 // if not 0: the body has so many bytes, and is in the journal alone
+	Place         // the journal's: where the newest whole record of it is
 }
+
+// Size returns how many bytes the body has.
+func (r *Record) Size() int { return len(r.Body) + int(r.Stored) }
 
 // A Journal keeps what the engine is to know again after a restart. What it
 // is told are effects: that a job is so from now on, whichever command brought
@@ -30,8 +36,8 @@ type Journal interface {
 	// MayChange reports whether there is room to keep changes of jobs. If not,
 	// they are not made, apart from the ends of jobs.
 	MayChange() bool
-	// Job records a job that was not there before, and returns its Segment.
-	Job(r *Record) (segment uint32)
+	// Job records a job that was not there before, and returns where.
+	Job(r *Record) Place
 	// Change records a job's new State, Pri, Delay, At, Burial and counts.
 	Change(r *Record)
 	// End records that a job is no more.
@@ -53,10 +59,14 @@ func (e *Engine) Closing() { e.closing = true }
 func (e *Engine) describe(j *job, s State, at int64) *Record {
 	e.record = Record{
 		ID: j.id, Tube: e.tubes[j.tube].name, State: s, Pri: j.pri,
-		Created: j.created, Delay: j.delay, TTR: j.ttr,
-		Body: e.bodies.At(j.body), Segment: j.segment,
+		Created: j.created, Delay: j.getDelay(), TTR: j.getTTR(), Place: j.kept,
 	}
 	r := &e.record
+	if j.stored {
+		r.Stored = j.body.Len
+	} else {
+		r.Body = e.bodies.At(j.body)
+	}
 	if s == Delayed {
 		r.At = at
 	}
@@ -70,12 +80,17 @@ func (e *Engine) describe(j *job, s State, at int64) *Record {
 	return r
 }
 
-// describeNow returns what is to be recorded of the job in slot as it is.
+// describeNow returns what is to be recorded of the job in slot as it is, cold
+// or not.
 func (e *Engine) describeNow(slot uint32) *Record {
+	if slot&coldBit != 0 {
+		j := e.jobAt(slot)
+		return e.describe(&j, Delayed, e.readyAt(slot))
+	}
 	j := e.jobs.At(slot)
 	switch j.state {
 	case Delayed:
-		return e.describe(j, Delayed, e.tubes[j.tube].delayed.At(timerOf(j)))
+		return e.describe(j, Delayed, e.readyAt(slot))
 	case Reserved:
 		return e.describe(j, Ready, 0)
 	}
@@ -92,7 +107,7 @@ func (e *Engine) recordJob(j *job, at int64) {
 	if j.delay > 0 {
 		s = Delayed
 	}
-	j.segment = e.journal.Job(e.describe(j, s, at))
+	j.kept = e.journal.Job(e.describe(j, s, at))
 }
 
 // recordChange tells the journal that j is in state s from now on; if that is
@@ -139,11 +154,16 @@ func (e *Engine) Describe(id uint64) (*Record, bool) {
 	return e.describeNow(slot), true
 }
 
-// Moved takes note that the newest whole record of a job is in that segment.
-// It is complete: nothing about the job is left untold. O(1).
-func (e *Engine) Moved(id uint64, segment uint32) {
-	j := e.jobs.At(e.ids.get(id))
-	j.segment = segment
+// Moved takes note of where the newest whole record of a job is. It is
+// complete: nothing about the job is left untold. O(1).
+func (e *Engine) Moved(id uint64, to Place) {
+	slot := e.ids.get(id)
+	if slot&coldBit != 0 {
+		e.far.Value(wheel.Timer(slot &^ coldBit)).kept = to
+		return
+	}
+	j := e.jobs.At(slot)
+	j.kept = to
 	if j.work != 0 {
 		e.works.At(j.work).stale = false
 	}
@@ -164,6 +184,9 @@ func (e *Engine) Jobs() func(yield func(*Record) bool) {
 func (e *Engine) Untold() func(yield func(*Record) bool) {
 	return func(yield func(*Record) bool) {
 		e.ids.each(func(slot uint32) bool {
+			if slot&coldBit != 0 {
+				return true
+			}
 			j := e.jobs.At(slot)
 			if j.work == 0 || !e.works.At(j.work).stale {
 				return true

@@ -38,9 +38,10 @@ func (j *journal) Room(tube string, size int) bool {
 
 func (j *journal) MayChange() bool { return !j.stuck }
 
-func (j *journal) Job(r *queue.Record) uint32 {
-	j.add("job", r).job.Segment = j.segment
-	return j.segment
+func (j *journal) Job(r *queue.Record) queue.Place {
+	p := queue.Place{Segment: j.segment}
+	j.add("job", r).job.Place = p
+	return p
 }
 
 func (j *journal) Change(r *queue.Record) { j.add("change", r) }
@@ -268,7 +269,7 @@ func TestRecord(t *testing.T) {
 	want := queue.Record{
 		ID: 1, Tube: "a", State: queue.Delayed, Pri: 7, Created: created,
 		Delay: int64(3 * time.Second), TTR: int64(9 * time.Second), At: s.now + int64(3*time.Second),
-		Body: []byte("hello"), Segment: 1,
+		Body: []byte("hello"), Place: queue.Place{Segment: 1},
 	}
 	is := func(what string) {
 		t.Helper()
@@ -402,11 +403,11 @@ func TestUntold(t *testing.T) {
 	s.engine.Release(s.now, s.client("worker"), 1, 5, 0) // that is recorded
 	untold("")
 	s.reserve("worker", 0)
-	s.engine.Moved(1, 17) // so is that
+	s.engine.Moved(1, queue.Place{Segment: 17}) // so is that
 	r, _ := s.engine.Describe(1)
 	s.want("segment", r.Segment, uint32(17))
 	untold("")
-	s.engine.Moved(3, 18) // not worked on since
+	s.engine.Moved(3, queue.Place{Segment: 18}) // not worked on since
 	r, _ = s.engine.Describe(3)
 	s.want("segment", r.Segment, uint32(18))
 	s.engine.Bury(s.client("worker"), 3, 0)
@@ -438,7 +439,7 @@ func TestJobsGoByID(t *testing.T) {
 	var got []uint64
 	for r := range s.engine.Jobs() {
 		got = append(got, r.ID)
-		s.engine.Moved(r.ID, uint32(len(got)))
+		s.engine.Moved(r.ID, queue.Place{Segment: uint32(len(got))})
 	}
 	if !slices.Equal(got, want) {
 		t.Fatalf("Jobs: got %v, want %v", got, want)

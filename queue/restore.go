@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"spoked/wheel"
+	"spoked/internal/slab"
 )
 
 // A Restorer fills an engine that has no clients with what a journal has
@@ -27,26 +27,35 @@ func (e *Engine) Restore(now int64) *Restorer {
 // so. The body is copied. After an error the engine is of no use. O(1).
 func (s *Restorer) Job(r *Record) error {
 	e := s.engine
-	slot := e.ids.get(r.ID)
+	slot := e.find(r.ID)
 	var j *job
 	if slot != 0 {
 		s.take(slot)
 		j = e.jobs.At(slot)
-		e.bodies.Free(j.body)
-		j.body.Len = 0
+		e.freeBody(j)
 	} else {
 		slot, j = e.jobs.New()
 		e.ids.restore(r.ID, slot)
 		s.Seen(r.ID)
 	}
 	t := e.tubeOf(r.Tube)
-	*j = job{id: r.ID, created: r.Created, ttr: r.TTR, tube: t.number, segment: r.Segment, work: j.work}
-	body, ok := e.bodies.Alloc(uint32(len(r.Body)))
-	if !ok || !e.pages.HasRoom() {
+	*j = job{id: r.ID, created: r.Created, tube: t.number, kept: r.Place, work: j.work}
+	j.setTTR(r.TTR)
+	if !e.pages.HasRoom() {
 		return ErrOutOfMemory
 	}
-	copy(e.bodies.At(body), r.Body)
-	j.body = body
+	e.trim(trimmedMore)
+	if n := uint32(len(r.Body)); n > 0 && e.paged() && r.Place != (Place{}) && (e.storesRestored() || r.State == Delayed && r.At-s.now >= coldAfter) {
+		j.body, j.stored = slab.Elsewhere(n), true
+		e.storedBytes += int64(n)
+	} else {
+		body, ok := e.bodies.Alloc(n)
+		if !ok {
+			return ErrOutOfMemory
+		}
+		copy(e.bodies.At(body), r.Body)
+		j.body = body
+	}
 	s.put(slot, t, r)
 	return nil
 }
@@ -62,7 +71,7 @@ func (e *Engine) tubeOf(name string) *tube {
 // Change sets what can change of a job, and reports whether there is one. O(1).
 func (s *Restorer) Change(r *Record) bool {
 	e := s.engine
-	slot := e.ids.get(r.ID)
+	slot := e.find(r.ID)
 	s.Seen(r.ID)
 	if slot == 0 {
 		return false
@@ -75,7 +84,7 @@ func (s *Restorer) Change(r *Record) bool {
 // End forgets a job, and reports whether there was one. O(1).
 func (s *Restorer) End(id uint64) bool {
 	e := s.engine
-	slot := e.ids.get(id)
+	slot := e.find(id)
 	s.Seen(id)
 	if slot == 0 {
 		return false
@@ -121,18 +130,21 @@ func (s *Restorer) put(slot uint32, t *tube, r *Record) {
 	if state == Delayed && r.At <= s.now {
 		state = Ready
 	}
-	j, _ := e.enter(slot, state)
-	j.pri, j.delay = r.Pri, r.Delay
+	j := e.jobs.At(slot)
+	j.pri = r.Pri
+	j.setDelay(r.Delay)
+	worked := r.Reserves|r.Timeouts|r.Releases|r.Buries|r.Kicks != 0
+	if state == Delayed && !worked && e.freeze(s.now, r.At, slot) {
+		return
+	}
+	e.enter(slot, state)
 	switch state {
 	case Ready:
 		t.ready.add(e.jobs, readyItem{j.id, j.pri, slot})
 	case Delayed:
-		if t.delayed == nil {
-			t.delayed = wheel.NewHub(e.waits, s.now)
-		}
-		j.place = uint32(t.delayed.Add(r.At, slot))
+		j.place = uint32(e.delayedHub(t, s.now).Add(r.At, slot))
 	}
-	if j.work != 0 || state == Buried || r.Reserves|r.Timeouts|r.Releases|r.Buries|r.Kicks != 0 {
+	if j.work != 0 || state == Buried || worked {
 		w := e.workOf(j)
 		w.reserves, w.timeouts, w.releases, w.buries, w.kicks = r.Reserves, r.Timeouts, r.Releases, r.Buries, r.Kicks
 		w.burial = r.Burial
@@ -153,6 +165,9 @@ func (s *Restorer) Finish() {
 	}
 	buried := map[*tube][]uint32{}
 	e.ids.each(func(slot uint32) bool {
+		if slot&coldBit != 0 {
+			return true
+		}
 		switch j := e.jobs.At(slot); j.state {
 		case Buried:
 			t := e.tubes[j.tube]
@@ -176,9 +191,7 @@ func (s *Restorer) Finish() {
 	}
 	for _, t := range slices.Clone(e.list) {
 		t.ready.order(e.jobs)
-		if t.delayed != nil {
-			e.wakeFor(t)
-		}
+		e.wakeFor(t)
 		e.dropUnused(t)
 	}
 }

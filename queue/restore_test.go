@@ -212,12 +212,12 @@ func (s *restoreSim) clean() {
 // all in segment 0.
 func (s *restoreSim) move(r *queue.Record, logs ...int) {
 	s.journal.segment = uint32(s.told) + 1
-	segment := s.journal.Job(r)
+	to := s.journal.Job(r)
 	s.journal.segment = 0
-	s.engine.Moved(r.ID, segment)
+	s.engine.Moved(r.ID, to)
 	j := s.model.job(r.ID)
-	j.Segment = segment
-	s.tell(r.ID, known{reserves: j.Reserves, timeouts: j.Timeouts, segment: segment}, logs...)
+	j.Segment = to.Segment
+	s.tell(r.ID, known{reserves: j.Reserves, timeouts: j.Timeouts, segment: to.Segment}, logs...)
 }
 
 // snapshot begins both logs anew.
@@ -353,7 +353,7 @@ func (l *restoreSim) checkRecords(s *restoreSim, known map[uint64]known) {
 		want := queue.Record{
 			ID: j.ID, Tube: j.Tube, State: j.State, Pri: j.Pri, Created: j.created, Delay: int64(j.Delay), TTR: int64(j.TTR),
 			Reserves: j.Reserves, Timeouts: j.Timeouts, Releases: j.Releases, Buries: j.Buries, Kicks: j.Kicks,
-			Body: []byte(j.body), Segment: known[j.ID].segment,
+			Body: []byte(j.body), Place: queue.Place{Segment: known[j.ID].segment},
 		}
 		switch j.State {
 		case queue.Delayed:

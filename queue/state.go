@@ -41,9 +41,14 @@ func (e *Engine) enter(slot uint32, s State) (*job, *tube) {
 	j := e.jobs.At(slot)
 	t := e.tubes[j.tube]
 	j.state = s
+	e.count(t, s)
+	return j, t
+}
+
+// count counts one more job of t in state s.
+func (e *Engine) count(t *tube, s State) {
 	t.jobs[s]++
 	e.stats.Jobs[s]++
-	return j, t
 }
 
 // makeReady enters a detached job into its tube's heap, and gives it to the
@@ -63,10 +68,7 @@ func (e *Engine) makeReady(now int64, slot uint32) {
 // makeDelayed has a detached job become ready at the instant at.
 func (e *Engine) makeDelayed(now, at int64, slot uint32) {
 	j, t := e.enter(slot, Delayed)
-	if t.delayed == nil {
-		t.delayed = wheel.NewHub(e.waits, now)
-	}
-	j.place = uint32(t.delayed.Add(at, slot))
+	j.place = uint32(e.delayedHub(t, now).Add(at, slot))
 	e.wakeFor(t)
 }
 
@@ -118,7 +120,7 @@ func (e *Engine) makeReserved(now int64, slot uint32, c *Client) {
 		e.workAt(c.reserved.tail).next = slot
 	}
 	c.reserved.tail = slot
-	e.startTTR(now, slot, j.ttr, w, c)
+	e.startTTR(now, slot, j.getTTR(), w, c)
 }
 
 func (e *Engine) unreserve(j *job) {
@@ -184,10 +186,11 @@ func (e *Engine) destroy(slot uint32) {
 func (e *Engine) free(slot uint32) {
 	j := e.jobs.At(slot)
 	e.ids.remove(j.id)
-	e.bodies.Free(j.body)
+	e.freeBody(j)
 	if j.work != 0 {
 		e.works.Free(j.work)
 	}
+	j.state = gone
 	e.jobs.Free(slot)
 }
 

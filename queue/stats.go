@@ -87,7 +87,7 @@ func (e *Engine) JobStats(now int64, id uint64) (JobStats, error) {
 	if slot == 0 {
 		return JobStats{}, ErrNotFound
 	}
-	j := e.jobs.At(slot)
+	j := e.jobAt(slot)
 	t := e.tubes[j.tube]
 	s := JobStats{
 		ID:    j.id,
@@ -95,10 +95,10 @@ func (e *Engine) JobStats(now int64, id uint64) (JobStats, error) {
 		State: j.state,
 		Pri:   j.pri,
 		Age:   time.Duration(now - j.created),
-		Delay: time.Duration(j.delay),
-		TTR:   time.Duration(j.ttr),
+		Delay: time.Duration(j.getDelay()),
+		TTR:   time.Duration(j.getTTR()),
 
-		Segment: j.segment,
+		Segment: j.kept.Segment,
 	}
 	if j.work != 0 {
 		w := e.works.At(j.work)
@@ -108,16 +108,17 @@ func (e *Engine) JobStats(now int64, id uint64) (JobStats, error) {
 		}
 	}
 	if j.state == Delayed {
-		s.TimeLeft = time.Duration(t.delayed.At(timerOf(j)) - now)
+		s.TimeLeft = time.Duration(e.readyAt(slot) - now)
 	}
 	return s, nil
 }
 
 // Len returns the number of jobs.
-func (e *Engine) Len() int { return e.jobs.Len() }
+func (e *Engine) Len() int { return e.jobs.Len() + e.far.Len() }
 
-// BodyBytes returns the bytes of all bodies.
-func (e *Engine) BodyBytes() int64 { return int64(e.bodies.Total()) }
+// BodyBytes returns the bytes of all bodies, those in the journal alone
+// included.
+func (e *Engine) BodyBytes() int64 { return int64(e.bodies.Total()) + e.storedBytes }
 
 // Sum returns the sum over all jobs of what weight returns for their tubes.
 // O(tubes).

@@ -70,7 +70,7 @@ func (e *Engine) delayedDue(now int64, t *tube, limit int) (n int) {
 		if next, ok := e.hub.Next(); ok {
 			until = min(until, next)
 		}
-		slot, _, ok := t.delayed.PopDue(until)
+		slot, ok := e.popDelayed(t, until)
 		if !ok {
 			break
 		}

@@ -14,6 +14,7 @@ type tube struct {
 
 	ready   readyHeap
 	delayed *wheel.Hub[uint32] // job slots by deadline; nil until the first delayed job
+	far     *wheel.Hub[cold]   // delayed jobs that are cold; nil until the first
 	wake    wheel.Timer        // on the engine's hub, for the first delayed job
 	buried  struct{ head, tail uint32 }
 
@@ -89,6 +90,9 @@ func (e *Engine) dropUnused(t *tube) {
 	if t.delayed != nil {
 		t.delayed.Close()
 	}
+	if t.far != nil {
+		t.far.Close()
+	}
 	last := len(e.list) - 1
 	e.list[t.listed] = e.list[last]
 	e.list[t.listed].listed = t.listed
@@ -105,10 +109,32 @@ func (e *Engine) dropUnused(t *tube) {
 	}
 }
 
+// nextDelayed returns an instant no later than the earliest at which a delayed
+// job of t is ready, and false if there is none. O(1).
+func (t *tube) nextDelayed() (at int64, ok bool) {
+	if t.delayed != nil {
+		at, ok = t.delayed.Next()
+	}
+	if t.far != nil {
+		if far, some := t.far.Next(); some && (!ok || far < at) {
+			return far, true
+		}
+	}
+	return at, ok
+}
+
+// delayedHub returns the hub of the delayed jobs of t that are not cold.
+func (e *Engine) delayedHub(t *tube, now int64) *wheel.Hub[uint32] {
+	if t.delayed == nil {
+		t.delayed = wheel.NewHub(e.waits, now)
+	}
+	return t.delayed
+}
+
 // wakeFor has the engine's hub look at t when its first delayed job may be
 // due. A wake that is too early is harmless, and left as it is.
 func (e *Engine) wakeFor(t *tube) {
-	at, ok := t.delayed.Next()
+	at, ok := t.nextDelayed()
 	if t.wake != 0 {
 		if ok && e.hub.At(t.wake) <= at {
 			return

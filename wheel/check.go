@@ -65,5 +65,23 @@ func (h *Hub[T]) checkSpoke(s *spoke, start, last int64) error {
 	return nil
 }
 
+// All yields all entries, in no order that means anything. It is for tests.
+func (h *Hub[T]) All() func(yield func(Timer) bool) {
+	return func(yield func(Timer) bool) {
+		var spokes []*spoke
+		h.tree.Ascend(func(s *spoke) bool { spokes = append(spokes, s); return true })
+		if h.past != nil {
+			spokes = append(spokes, h.past)
+		}
+		for _, s := range spokes {
+			for t := s.head; t != 0; t = h.pool.entries.At(uint32(t)).next {
+				if !yield(t) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Spokes returns how many spokes the hub has.
 func (h *Hub[T]) Spokes() int { return h.tree.Len() }

@@ -122,6 +122,17 @@ func (h *Hub[T]) First() (v T, at int64, ok bool) {
 	return e.value, e.at, true
 }
 
+// FirstTimer is First, but returns the entry's Timer.
+func (h *Hub[T]) FirstTimer() (t Timer, at int64, ok bool) {
+	if t = h.earliest(1<<63 - 1); t == 0 {
+		return 0, 0, false
+	}
+	return t, h.pool.at(t), true
+}
+
+// Now returns the latest instant that PopDue has been told, or NewHub.
+func (h *Hub[T]) Now() int64 { return h.now }
+
 // PopDue removes the first entry that is due at or before now and returns its
 // value and when it was due, or false if there is none. In a run of calls
 // entries come in the order of their instants, and for one instant in the

@@ -70,6 +70,13 @@ func NewPool[T any](a *slab.Arena) *Pool[T] {
 	}
 }
 
+// Len returns the number of entries of all hubs.
+func (p *Pool[T]) Len() int { return p.entries.Len() }
+
+// Value returns the value of t, which the caller may change. It is valid until
+// the entry is removed.
+func (p *Pool[T]) Value(t Timer) *T { return &p.entries.At(uint32(t)).value }
+
 // at returns when t is due.
 func (p *Pool[T]) at(t Timer) int64 { return p.entries.At(uint32(t)).at }
 

@@ -29,7 +29,7 @@ func keep(t *testing.T, bodies ...string) (dir string) {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
-	if err := j.Start(&mu, func() {}, func(err error) { t.Error(err) }); err != nil {
+	if err := j.Start(&mu, func() {}, func() {}, func(err error) { t.Error(err) }); err != nil {
 		t.Fatal(err)
 	}
 	mu.Lock()

@@ -49,6 +49,20 @@ const (
 	TransportNet Transport = "net"
 )
 
+// Bodies names a place for the bodies of jobs.
+type Bodies string
+
+// The places for bodies. All but the first need a journal.
+const (
+	// BodiesMemory is in memory, always.
+	BodiesMemory Bodies = "memory"
+	// BodiesAuto is in memory as long as there is room, unless the job is far
+	// from being ready.
+	BodiesAuto Bodies = "auto"
+	// BodiesDisk is in the journal, always.
+	BodiesDisk Bodies = "disk"
+)
+
 // LogFormat names a layout of log lines.
 type LogFormat string
 
@@ -71,6 +85,12 @@ type Config struct {
 
 	// MaxJobSize is the largest job body in bytes, at most [MaxJobSizeLimit].
 	MaxJobSize int
+
+	// Memory is how many bytes jobs may use; 0 for no bound, and less than 0 for
+	// the daemon to choose.
+	Memory int64
+	// Bodies is where the bodies of jobs are.
+	Bodies Bodies
 
 	// Journal is the directory of the journal; empty to keep jobs in memory.
 	Journal string
@@ -101,6 +121,8 @@ func Default() Config {
 	return Config{
 		Port:               11300,
 		MaxJobSize:         proto.DefaultMaxJobSize,
+		Memory:             -1,
+		Bodies:             BodiesAuto,
 		FsyncInterval:      50 * time.Millisecond,
 		JournalSegmentSize: 10 << 20,
 		Compat:             Compat113,

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strconv"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
 // Option describes one setting: what it is called on a command line and in the
@@ -69,6 +71,18 @@ func Options() []Option {
 			Group: groupJobs,
 			Help:  "largest job body, 1073741824 at most",
 			set:   setMaxJobSize,
+		},
+		{
+			Long: "--memory", Env: "SPOKED_MEMORY", Value: "SIZE", Default: "auto",
+			Group: groupJobs,
+			Help:  "memory that jobs may use, such as 512MB or\n2GiB; 0 is any, auto 80 % of what there is.\nWhen it is used up, bodies are left to the\njournal, or puts refused",
+			set:   setMemory,
+		},
+		{
+			Long: "--bodies", Env: "SPOKED_BODIES", Value: "WHERE", Default: "auto",
+			Group: groupJobs,
+			Help:  "where bodies are if there is a journal:\nmemory, disk, or auto: in memory, but for\njobs that there is no room for, and those\ndelayed by ten minutes and more",
+			set:   setChoice("place for bodies", func(c *Config) *Bodies { return &c.Bodies }, BodiesMemory, BodiesAuto, BodiesDisk),
 		},
 		{
 			Short: "-b", Long: "--journal", Env: "SPOKED_JOURNAL", Value: "DIR",
@@ -216,6 +230,21 @@ func setMaxJobSize(inv *Invocation, value string) error {
 		size = MaxJobSizeLimit
 	}
 	inv.Config.MaxJobSize = int(size)
+	return nil
+}
+
+// setMemory takes bytes, or a number with a unit: KB, MB, GB and TB are powers
+// of 1000, KiB, MiB, GiB and TiB of 1024.
+func setMemory(inv *Invocation, value string) error {
+	if value == "auto" {
+		inv.Config.Memory = -1
+		return nil
+	}
+	n, err := humanize.ParseBytes(value)
+	if err != nil || n > math.MaxInt64 {
+		return fmt.Errorf("invalid size: %s (want auto, bytes, or a number with KB, MB, GB, KiB, MiB or GiB)", value)
+	}
+	inv.Config.Memory = int64(n)
 	return nil
 }
 

@@ -43,6 +43,9 @@ func TestParseFlags(t *testing.T) {
 		{"-z 99999999999999999999", with(func(c *config.Config) { c.MaxJobSize = config.MaxJobSizeLimit })},
 		{"-s 0", with(func(c *config.Config) { c.JournalSegmentSize = 0 })},
 		{"-s 9223372036854775807", with(func(c *config.Config) { c.JournalSegmentSize = math.MaxInt64 })},
+		{"--memory 0", with(func(c *config.Config) { c.Memory = 0 })},
+		{"--memory 512MB --bodies disk", with(func(c *config.Config) { c.Memory, c.Bodies = 512_000_000, config.BodiesDisk })},
+		{"--memory=2GiB --bodies=memory", with(func(c *config.Config) { c.Memory, c.Bodies = 2<<30, config.BodiesMemory })},
 		{"-c -n", config.Default()},
 		{"-V -VV", with(func(c *config.Config) { c.Verbosity = 3 })},
 
@@ -125,6 +128,8 @@ func TestParseErrors(t *testing.T) {
 		{[]string{"-p", "65536"}, "invalid port: 65536"},
 		{[]string{"-p-1"}, "invalid port: -1"},
 		{[]string{"-p", "no-such-service"}, "invalid port: no-such-service"},
+		{[]string{"--memory", "lots"}, "--memory: invalid size: lots (want auto, bytes, or a number with KB, MB, GB, KiB, MiB or GiB)"},
+		{[]string{"--bodies", "tape"}, "--bodies: invalid place for bodies: tape (want one of [memory auto disk])"},
 		{[]string{"-s", "9223372036854775808"}, "invalid size: 9223372036854775808"},
 		{[]string{"-f", "9223372036855"}, "invalid size: 9223372036855"},
 
@@ -173,9 +178,10 @@ func TestParseEnvironment(t *testing.T) {
 				"SPOKED_JOURNAL=DIR", "SPOKED_JOURNAL_SEGMENT_SIZE=4", "SPOKED_COMPAT=1.12", "SPOKED_LOOPS=5",
 				"SPOKED_TRANSPORT=net", "SPOKED_VERBOSE=2", "SPOKED_LOG_FORMAT=json",
 				"SPOKED_NO_FSYNC=1", "SPOKED_FSYNC_INTERVAL=3",
+				"SPOKED_MEMORY=7", "SPOKED_BODIES=disk",
 			},
 			want: config.Config{
-				Listen: "::1", Port: 1, User: "u", MaxJobSize: 2,
+				Listen: "::1", Port: 1, User: "u", MaxJobSize: 2, Memory: 7, Bodies: config.BodiesDisk,
 				Journal: "DIR", FsyncInterval: 3 * time.Millisecond, NoFsync: true, JournalSegmentSize: 4,
 				Compat: config.Compat112, Transport: config.TransportNet, Loops: 5,
 				Verbosity: 2, LogFormat: config.LogJSON,

@@ -48,6 +48,8 @@ func Run(cfg config.Config, stderr io.Writer) error {
 			return &config.ExitError{Code: config.ExitJournal, Err: err}
 		}
 		opts.Journal = j
+	} else {
+		opts.Session.Limits = limits(cfg)
 	}
 	address := addressOf(l)
 	stopControl := func() {}

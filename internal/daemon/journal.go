@@ -34,6 +34,7 @@ func openJournal(cfg config.Config, log *zap.Logger, stderr io.Writer) (*journal
 		Never:       cfg.NoFsync,
 		Log:         log,
 		Progress:    p.show,
+		Limits:      limits(cfg),
 	}, time.Now().UnixNano())
 	p.clear()
 	return j, err

@@ -28,7 +28,7 @@ func TestLaterBatchWakesThoseThatAreHeld(t *testing.T) {
 			}
 			var mu sync.Mutex
 			notified := 0
-			if err := j.Start(&mu, func() { notified++ }, func(err error) { t.Error(err) }); err != nil {
+			if err := j.Start(&mu, func() { notified++ }, func() {}, func(err error) { t.Error(err) }); err != nil {
 				t.Fatal(err)
 			}
 			mu.Lock()

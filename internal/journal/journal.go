@@ -6,6 +6,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -27,6 +28,7 @@ type Options struct {
 	Log         *zap.Logger
 	Progress    func(done, total int64) // told how many bytes of the journal have been read
 	FS          persist.FS              // of the segments; nil is the system's
+	Limits      queue.Limits            // of the engine
 }
 
 func (o *Options) sync() persist.Sync {
@@ -57,6 +59,7 @@ type Journal struct {
 	// Set by Start:
 	mu     sync.Locker // the server's
 	notify func()
+	attend func()
 	fail   func(error)
 
 	failed   bool
@@ -70,6 +73,7 @@ type Journal struct {
 	retry    *time.Timer // of what has failed for want of room
 	retrying bool
 	full     bool // the log says so
+	bodies   bodies
 
 	// SyncLater:
 	written  uint64        // newest batch written
@@ -95,11 +99,11 @@ const retryTime = time.Second
 func (j *Journal) Engine() *queue.Engine { return j.queue }
 
 // Start begins the journal's work for a server whose mutex is mu. The function
-// notify is called when Settled has grown by itself, and fail, once, when
-// something could not be written, which ends all: no reply that depends on it
-// may leave. Both are called with mu held.
-func (j *Journal) Start(mu sync.Locker, notify func(), fail func(error)) error {
-	j.mu, j.notify, j.fail = mu, notify, fail
+// notify is called when Settled has grown by itself, attend when a Fetch has
+// ended, and fail, once, when something could not be written, which ends all: no
+// reply that depends on it may leave. They are called with mu held.
+func (j *Journal) Start(mu sync.Locker, notify, attend func(), fail func(error)) error {
+	j.mu, j.notify, j.attend, j.fail = mu, notify, attend, fail
 	j.quiet = sync.NewCond(mu)
 	j.chores = make(chan *persist.Chore, 1)
 	j.tick = time.AfterFunc(time.Hour, j.tock)
@@ -267,6 +271,7 @@ func (j *Journal) work() {
 		err := c.Run()
 		j.mu.Lock()
 		j.done()
+		j.bodies.forget(j.keep.Oldest())
 		if fatal := j.keep.Done(c, err); fatal != nil {
 			j.giveUp(fatal)
 		} else if err != nil {
@@ -465,6 +470,7 @@ func (j *Journal) Stop() error {
 	j.group.Wait()
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.bodies.forget(math.MaxUint64)
 	return j.close()
 }
 

@@ -56,9 +56,19 @@ func (l *loader) Expect(numbers []uint64) {
 	l.readAhead()
 }
 
+// mostAhead is how many bytes are read ahead at most, unless it is one segment.
+const mostAhead = 32 << 20
+
 // readAhead begins to read what is expected next.
 func (l *loader) readAhead() {
+	ahead := int64(0)
+	for number := range l.begun {
+		ahead += l.sizes[number]
+	}
 	for len(l.expect) > 0 && len(l.begun) <= runtime.GOMAXPROCS(0) {
+		if ahead += l.sizes[l.expect[0]]; ahead > mostAhead && len(l.begun) > 0 {
+			return
+		}
 		l.begin(l.expect[0])
 		l.expect = l.expect[1:]
 	}
@@ -79,11 +89,7 @@ func (l *loader) begin(number uint64) *loading {
 
 func (l *loader) readSegment(number uint64) (*persist.Segment, error) {
 	l.mu.Lock()
-	var buf []byte
-	if n := len(l.buffers); n > 0 {
-		buf = l.buffers[n-1]
-		l.buffers = l.buffers[:n-1]
-	}
+	buf := l.takeBuffer(l.sizes[number])
 	l.mu.Unlock()
 	data, err := l.fs.ReadFile(filepath.Join(l.dir, persist.SegmentName(number)), buf)
 	if err != nil {
@@ -97,6 +103,16 @@ func (l *loader) readSegment(number uint64) (*persist.Segment, error) {
 	l.lent[s] = data
 	l.mu.Unlock()
 	return s, nil
+}
+
+// takeBuffer returns a buffer for size bytes, or nil. It lets go of those that
+// are too small, for the next ones will be.
+func (l *loader) takeBuffer(size int64) (buf []byte) {
+	for n := len(l.buffers) - 1; n >= 0 && int64(cap(buf)) < size; n-- {
+		buf = l.buffers[n]
+		l.buffers = l.buffers[:n]
+	}
+	return buf
 }
 
 // Load implements persist.Loader.

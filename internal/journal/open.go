@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -50,13 +51,17 @@ func (j *Journal) open(now int64) (err error) {
 		return err
 	}
 	begin := time.Now()
-	r, err := recoverDir(fs, dir, now, j.opts.Progress)
+	// Segments are read into buffers that are large, few, and not looked into.
+	defer debug.SetGCPercent(debug.SetGCPercent(20))
+	r, err := recoverDir(fs, dir, now, j.opts.Limits, j.opts.Progress)
 	if err != nil {
 		return err
 	}
 	j.report(r, time.Since(begin))
+	debug.FreeOSMemory() // what it was read into
 	j.keep, err = persist.Open(fs, persist.Options{
 		Dir: dir, SegmentSize: j.opts.SegmentSize, Sync: j.mode, Seed: uint64(now),
+		Checks: j.opts.Limits.Bodies != queue.AlwaysInMemory,
 	}, r)
 	if err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
@@ -66,13 +71,17 @@ func (j *Journal) open(now int64) (err error) {
 }
 
 // recoverDir restores what the segments in dir hold.
-func recoverDir(fs persist.FS, dir string, now int64, progress func(done, total int64)) (*persist.Recovery, error) {
+func recoverDir(fs persist.FS, dir string, now int64, limits queue.Limits, progress func(done, total int64)) (*persist.Recovery, error) {
 	files, err := fs.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	l := newLoader(fs, dir, files, progress)
-	r, err := persist.Recover(files, l, func() *queue.Engine { return queue.New(now) }, now)
+	r, err := persist.Recover(files, l, func() *queue.Engine {
+		e := queue.New(now)
+		e.SetLimits(limits)
+		return e
+	}, now)
 	if damage, ok := errors.AsType[*persist.DamageError](err); ok {
 		damage.File = filepath.Join(dir, damage.File)
 		return nil, fmt.Errorf("the journal is damaged: %w", damage)

@@ -44,7 +44,7 @@ func Export(dir, dest string, now int64) (*ExportReport, error) {
 		return nil, err
 	}
 	defer release()
-	r, err := recoverDir(persist.OS{}, p.dir, now, nil)
+	r, err := recoverDir(persist.OS{}, p.dir, now, queue.Limits{}, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -167,7 +167,7 @@ func Check(dir string, now int64) (*CheckReport, error) {
 
 // restore does what a server does when it starts.
 func (c *CheckReport) restore(p place, now int64) error {
-	r, err := recoverDir(persist.OS{}, p.dir, now, nil)
+	r, err := recoverDir(persist.OS{}, p.dir, now, queue.Limits{}, nil)
 	if damage, ok := asDamage(err); ok {
 		if c.OK { // or else it is known already
 			c.fail(Problem{File: damage.File, From: damage.Offset, To: damage.Offset, What: damage.Err.Error()})

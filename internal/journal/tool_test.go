@@ -47,7 +47,7 @@ func start(t *testing.T, opts journal.Options) *live {
 	if l.j, err = journal.Open(opts, l.now); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.j.Start(&l.mu, func() {}, func(err error) { t.Error(err) }); err != nil {
+	if err := l.j.Start(&l.mu, func() {}, func() {}, func(err error) { t.Error(err) }); err != nil {
 		t.Fatal(err)
 	}
 	l.turn(func(e *queue.Engine) { l.user = e.Connect() })

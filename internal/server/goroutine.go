@@ -123,6 +123,11 @@ func (g *goroutines) start(conn net.Conn) {
 
 func (g *goroutines) settled() { g.progress.Broadcast() }
 
+func (g *goroutines) attend() {
+	g.settle(g.server.clock.now())
+	g.launch(nil)
+}
+
 // tick lets time pass in the engine.
 func (g *goroutines) tick() {
 	s := g.server

@@ -139,6 +139,15 @@ func (t *loops) stop(abruptly bool) {
 	}
 }
 
+func (t *loops) attend() {
+	for _, l := range t.loop {
+		if l.bell >= 0 {
+			l.ring()
+			return
+		}
+	}
+}
+
 func (t *loops) settled() {
 	for _, l := range t.loop {
 		l.ring()

@@ -83,6 +83,9 @@ type transport interface {
 	// settled tells that replies may leave that have waited for the journal.
 	// The server's mutex is held.
 	settled()
+	// attend tells that sessions have got output other than by a turn. The
+	// server's mutex is held.
+	attend()
 }
 
 // New returns a server.
@@ -116,7 +119,7 @@ func (s *Server) Serve(l net.Listener) error {
 		return err
 	}
 	if j := s.opts.Journal; j != nil {
-		if err := j.Start(&s.mu, t.settled, s.fail); err != nil {
+		if err := j.Start(&s.mu, t.settled, t.attend, s.fail); err != nil {
 			return err
 		}
 	}
@@ -137,6 +140,7 @@ func (s *Server) Serve(l net.Listener) error {
 // commit ends a turn for the journal; alone if nobody else would be held up by
 // it. The mutex is held.
 func (s *Server) commit(alone bool) {
+	s.service.Engine().Trim()
 	if j := s.opts.Journal; j != nil {
 		j.Commit(alone)
 	}

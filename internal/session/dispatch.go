@@ -73,16 +73,14 @@ func (s *Session) found(j queue.Job, err error) {
 		s.reply(proto.NotFound)
 		return
 	}
-	s.needJob(j.ID)
-	s.out = proto.AppendFound(s.out, j.ID, j.Body)
+	s.send(proto.AppendFound, j)
 }
 
 // answer replies to a reserve; nothing while it waits.
 func (s *Session) answer(o queue.Outcome, j queue.Job) {
 	switch o {
 	case queue.Given:
-		s.needJob(j.ID)
-		s.out = proto.AppendReserved(s.out, j.ID, j.Body)
+		s.send(proto.AppendReserved, j)
 	case queue.DeadlineSoon:
 		s.reply(proto.DeadlineSoon)
 	case queue.TimedOut:
@@ -115,8 +113,7 @@ func reserveJob(s *Session, now int64, cmd *proto.Command) {
 		s.done(err, "")
 		return
 	}
-	s.needJob(j.ID)
-	s.out = proto.AppendReserved(s.out, j.ID, j.Body)
+	s.send(proto.AppendReserved, j)
 }
 
 func deleteJob(s *Session, _ int64, cmd *proto.Command) {

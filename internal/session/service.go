@@ -36,6 +36,9 @@ type Options struct {
 	Engine  *queue.Engine
 	Journal Journal
 
+	// Limits are those of a new engine.
+	Limits queue.Limits
+
 	// Trace, unless nil, is told of each command executed or refused and its
 	// reply. The command is "" for a reply that ends a wait, and the reply is
 	// empty where a wait begins. Both are borrowed.
@@ -51,6 +54,13 @@ type Journal interface {
 	// Pending reports whether anything about a job is not settled.
 	Pending(id uint64) bool
 	Stats() persist.Stats
+
+	// Body returns the body of a job that is in the journal alone, and false if
+	// it cannot be had at once. It is borrowed until the next call.
+	Body(j queue.Job) ([]byte, bool)
+	// Fetch has then called later with it, which is borrowed. The error is
+	// queue.ErrNotFound if there is no such job any more.
+	Fetch(j queue.Job, then func(body []byte, err error))
 }
 
 // Host is what the reply to stats says of the process and its machine.
@@ -79,6 +89,7 @@ func NewService(now int64, opts Options) *Service {
 	v := &Service{opts: opts, engine: opts.Engine, started: now}
 	if v.engine == nil {
 		v.engine = queue.New(now)
+		v.engine.SetLimits(opts.Limits)
 	}
 	v.deliver = v.wake
 	return v
@@ -121,9 +132,13 @@ func (v *Service) wake(w queue.Wake) {
 	if f := v.opts.Trace; f != nil {
 		f(s, "", s.out[begin:])
 	}
-	if s == v.self {
-		return
+	if s != v.self && len(s.out) > begin {
+		v.rouse(s)
 	}
+}
+
+// rouse notes that s has got output other than by its own Feed.
+func (v *Service) rouse(s *Session) {
 	v.woken = append(v.woken, s)
 	if s.Backlog {
 		s.Backlog = false

@@ -27,6 +27,9 @@ type Session struct {
 	draft  queue.Draft // of the put whose body is arriving
 	filled uint32      // bytes of its body that have arrived
 
+	fetching bool // the body of a job is, which is to be sent
+	closed   bool
+
 	halfClosed bool // the client sends no more
 	quit       bool // the client said so
 }
@@ -55,6 +58,7 @@ func (s *Session) ID() uint64 { return s.id }
 // Close ends the conversation: what the client had reserved becomes ready,
 // and a put of which the body has not arrived is dropped.
 func (s *Session) Close(now int64) {
+	s.closed = true
 	if s.Receiving() {
 		s.service.engine.Abandon(&s.draft)
 	}
@@ -68,7 +72,11 @@ func (s *Session) Close(now int64) {
 
 // Waiting reports whether the client waits in a reserve. Its next command is
 // not executed, and should not be read, before that has ended.
-func (s *Session) Waiting() bool { return s.client.Waiting() }
+func (s *Session) Waiting() bool { return s.client.Waiting() || s.fetching }
+
+// Busy reports whether the client waits for something that is being done, and
+// will be answered soon.
+func (s *Session) Busy() bool { return s.fetching }
 
 // Full reports whether so much output is waiting to be taken that no command
 // is executed.
@@ -118,7 +126,7 @@ func (s *Session) Feed(now int64, in []byte, limit int) (n, commands int) {
 	cmd := &v.cmd
 	v.yield = false
 	s.open()
-	for n < len(in) && commands < limit && !v.yield && !s.quit && !s.client.Waiting() && len(s.out) < outputLimit {
+	for n < len(in) && commands < limit && !v.yield && !s.quit && !s.Waiting() && len(s.out) < outputLimit {
 		k, event := s.decoder.Next(in[n:], cmd)
 		n += k
 		begin := len(s.out)

@@ -31,7 +31,21 @@ type Bytes struct {
 	whole      [classes]*Arena // of longer ones
 	long       []unsafe.Pointer
 	free       []uint32 // unused elements of long
+	arenas     []*Arena // all of them
 	total      int
+}
+
+// Elsewhere returns a Ref of n bytes that are kept somewhere else. It is not
+// to be passed to a method of Bytes.
+func Elsewhere(n uint32) Ref { return Ref{Len: n} }
+
+// Bytes returns how much memory is in use or kept for reuse, in bytes. O(1)
+// unless there are strings of many different sizes over 128 KiB.
+func (b *Bytes) Bytes() (n int) {
+	for _, a := range b.arenas {
+		n += a.Bytes()
+	}
+	return n
 }
 
 // classOf returns the size class of n, which is not 0, and its size.
@@ -80,6 +94,7 @@ func (b *Bytes) allocSmall(n uint32) (Ref, bool) {
 func (b *Bytes) arena(size uint64) *Arena {
 	if b.small == nil {
 		b.small, b.big = NewArena(smallPage), NewArena(largePage)
+		b.arenas = append(b.arenas, b.small, b.big)
 	}
 	if size <= smallLimit {
 		return b.small
@@ -91,6 +106,7 @@ func (b *Bytes) allocLong(n uint32) (Ref, bool) {
 	class, size := classOf(n)
 	if b.whole[class] == nil {
 		b.whole[class] = NewArena(int(size))
+		b.arenas = append(b.arenas, b.whole[class])
 	}
 	p := b.whole[class].page()
 	if p == nil {

@@ -120,6 +120,19 @@ func (s *Slab) Free(i uint32) {
 	s.free = append(s.free, pi)
 }
 
+// Next returns the index behind i of a value that is allocated or has been, or
+// 0 if there is none. From 0 on, a walk meets each value once that stays
+// allocated meanwhile. O(1), but for pages that have been given back.
+func (s *Slab) Next(i uint32) uint32 {
+	pi, slot := i>>s.shift, i&(1<<s.shift-1)+1
+	for ; pi < uint32(len(s.pages)); pi, slot = pi+1, firstSlot(pi+1) {
+		if s.mem[pi] != nil && slot < s.pages[pi].fresh {
+			return pi<<s.shift | slot
+		}
+	}
+	return 0
+}
+
 // firstSlot leaves out index 0.
 func firstSlot(pi uint32) uint32 {
 	if pi == 0 {

@@ -29,14 +29,14 @@ var mayImport = []layer{
 	}},
 	{"internal/bench", []string{"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/sys"}},
 	{"internal/daemon", []string{
-		"internal/config", "internal/control", "internal/journal", "internal/server", "internal/session",
+		"internal/config", "internal/control", "internal/journal", "internal/server", "internal/session", "queue",
 		"github.com/coreos/go-systemd/v22", "go.uber.org/zap", "golang.org/x/sys",
 	}},
 	{"internal/server", []string{
 		"internal/journal", "internal/session", "proto",
 		"go.uber.org/zap", "golang.org/x/sys",
 	}},
-	{"internal/config", []string{"proto"}},
+	{"internal/config", []string{"proto", "github.com/dustin/go-humanize"}},
 	{"internal/control", nil},
 	{"internal/journal", []string{"persist", "queue", "go.uber.org/zap", "golang.org/x/sys"}},
 	{"internal/session", []string{"persist", "proto", "queue"}},

@@ -99,7 +99,11 @@ func (f *figure) write(name string) error {
 	if len(f.panels[0].groups) > 0 {
 		f.legend(c, top-18)
 	}
-	area := draw.Crop(c, 0, 0, 18, -36)
+	head := vg.Length(38)
+	if len(f.panels) > 1 {
+		head = 44
+	}
+	area := draw.Crop(c, 0, 0, 18, -head)
 	width := (area.Max.X - area.Min.X) / vg.Length(len(f.panels))
 	for i := range f.panels {
 		left := vg.Length(i) * width
@@ -132,7 +136,7 @@ func (f *figure) legend(c draw.Canvas, y vg.Length) {
 		x -= style.Width(server)
 		c.FillText(style, vg.Point{X: x, Y: y}, server)
 		x -= 13
-		square := vg.Rectangle{Min: vg.Point{X: x, Y: y - 4}, Max: vg.Point{X: x + 9, Y: y + 5}}
+		square := vg.Rectangle{Min: vg.Point{X: x, Y: y - 6.5}, Max: vg.Point{X: x + 9, Y: y + 2.5}}
 		c.SetColor(colorOf(server))
 		c.Fill(square.Path())
 		x -= 14
@@ -155,7 +159,6 @@ func (p *panel) draw(c draw.Canvas) {
 	pl.Title.Padding = 6
 	p.styleAxis(&pl.X, p.x)
 	p.styleAxis(&pl.Y, p.y)
-	pl.Y.Label.TextStyle.Rotation = math.Pi / 2
 	pl.X.Tick.Label.XAlign, pl.X.Tick.Label.YAlign = text.XCenter, text.YTop
 	pl.Y.Tick.Label.XAlign, pl.Y.Tick.Label.YAlign = text.XRight, text.YCenter
 	pl.Y.LineStyle.Width = 0
@@ -217,7 +220,7 @@ func (p *panel) yRange() (lo, hi float64) {
 	if len(p.groups) > 0 {
 		return 0, hi * 1.1
 	}
-	return 0, hi * 1.04
+	return 0, hi * 1.1
 }
 
 // floorLog returns the next lower of 1, 2, 5, 10, 20, ...
@@ -231,11 +234,17 @@ func floorLog(x float64) float64 {
 	return power
 }
 
-// linearTicks returns about five round values from 0 to max.
+// linearTicks returns at most seven round values from 0 to max.
 func linearTicks(max float64, format func(float64) string) (ticks []plot.Tick) {
-	step := floorLog(max / 4)
-	for v := 0.0; v <= max*1.001; v += step {
-		ticks = append(ticks, plot.Tick{Value: v, Label: format(v)})
+	power := math.Pow(10, math.Floor(math.Log10(max/6)))
+	step := 10 * power
+	for _, factor := range []float64{5, 2, 1} {
+		if max/(factor*power) <= 6 {
+			step = factor * power
+		}
+	}
+	for i := 0; float64(i)*step <= max*1.001; i++ {
+		ticks = append(ticks, plot.Tick{Value: float64(i) * step, Label: format(float64(i) * step)})
 	}
 	return ticks
 }
@@ -285,6 +294,8 @@ func (p *panel) addLines(pl *plot.Plot) vg.Length {
 	if p.logX {
 		pl.X.Scale = plot.LogScale{}
 		pl.X.Min, pl.X.Max = lo/math.Pow(hi/lo, 0.03), hi*math.Pow(hi/lo, 0.02)
+	} else if p.logY {
+		pl.X.Min, pl.X.Max = lo-0.04*(hi-lo), hi+0.03*(hi-lo)
 	}
 	pl.X.Tick.Marker = plot.ConstantTicks(ticks)
 	pl.Add(lines(p.lines))
@@ -333,7 +344,7 @@ func (list lines) Plot(c draw.Canvas, p *plot.Plot) {
 		l := list[i]
 		style := textStyle(9.5, colorOf(l.server), true)
 		parts := strings.Split(l.name, "\n")
-		at += vg.Length(len(parts)-1) * nameHeight / 2
+		at += vg.Length(len(parts)-1)*nameHeight/2 + 1.3 // letters sit low in their line
 		for j, part := range parts {
 			c.FillText(style, vg.Point{X: x(l.points[len(l.points)-1].x) + 8, Y: at - vg.Length(j)*nameHeight}, part)
 		}
@@ -389,7 +400,7 @@ func (p *panel) addBars(pl *plot.Plot) {
 	}
 	pl.X.Min, pl.X.Max = -0.55, float64(len(p.groups))-0.45
 	pl.X.Tick.Marker = plot.ConstantTicks(ticks)
-	pl.X.Tick.LineStyle.Width = 0
+	pl.X.Tick.LineStyle.Color = color.Transparent
 	pl.Add(bars{p.groups, p.digits})
 }
 

@@ -206,7 +206,7 @@ func micros(x float64) string {
 func drawLatency(s *set) *figure {
 	f := &figure{
 		title: "Latency at a fixed load",
-		about: "Put, reserve, delete on 64 connections. Counted from when a command was due, so that a stall counts for all that waits behind it.",
+		about: "Put, reserve, delete on 64 connections; from when a command was due, so a stall counts for all that wait behind it.",
 	}
 	for _, rate := range latencyRates {
 		p := panel{
@@ -252,7 +252,7 @@ func drawLateness(s *set) *figure {
 	}
 	return &figure{
 		title:  "How late delayed jobs arrive",
-		about:  "Jobs with a delay of 1 or 2 seconds, put at a fixed rate; from when a job was due until a waiting worker had it.",
+		about:  fmt.Sprintf("Delays of 1 or 2 s, 64 workers that wait; from when a job was due until a worker had it. At %s/s, puts go out %d at once.", number(float64(latenessRates[1])), latenessPipeline),
 		panels: []panel{p},
 	}
 }
@@ -315,9 +315,12 @@ func drawGrowth(s *set) *figure {
 				points[j].lo /= mb
 				points[j].hi /= mb
 			}
-			label := server + "\n" + name
-			if name == caseBound {
-				label = fmt.Sprintf("%s, journal,\n--memory %dMB", server, growthBound(s.about.Quick))
+			label := server
+			switch name {
+			case caseJournal:
+				label += ", journal"
+			case caseBound:
+				label += fmt.Sprintf(", journal,\n--memory %dMB", growthBound(s.about.Quick))
 			}
 			p.lines = append(p.lines, line{name: label, server: server, dash: i, points: points})
 		}

@@ -121,12 +121,14 @@ func (m *measurer) measure(ctx context.Context, s series, of *set) error {
 		rounds, limit = 1, s.limit/4
 	}
 	cases := s.cases(m.quick)
-	var kept map[string]*server
+	var kept map[string]*server // nil for one that could not be made ready
 	if s.keep {
 		kept = map[string]*server{}
 		defer func() {
 			for _, srv := range kept {
-				srv.stop()
+				if srv != nil {
+					srv.stop()
+				}
 			}
 		}()
 	}
@@ -175,7 +177,7 @@ func (m *measurer) one(ctx context.Context, s series, c oneCase, name string, ke
 	key := fmt.Sprint(name, " ", c.name, " ", c.x)
 	srv, isKept := kept[key]
 	if isKept && srv == nil {
-		return nil, nil // it could not be made ready in the first round
+		return nil, nil
 	}
 	if !isKept {
 		var err error

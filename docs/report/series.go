@@ -123,7 +123,7 @@ func tubeCases(quick bool) (list []oneCase) {
 			x:    float64(n),
 			args: []string{"work", "-c", "8", "-t", pick(quick, "0.5", "1")},
 			prepare: func(s *server) error {
-				c, err := dial(s.addr, time.Now().Add(75*time.Second))
+				c, err := dial(s.addr, time.Now().Add(90*time.Second))
 				if err != nil {
 					return err
 				}

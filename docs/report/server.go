@@ -18,7 +18,8 @@ type server struct {
 	name string // spoked or beanstalkd
 	addr string
 	cmd  *exec.Cmd
-	said bytes.Buffer
+	said bytes.Buffer  // to be read when it has ended
+	done chan struct{} // closed when it has ended
 	// ready is how long it took from the start to the first reply.
 	ready time.Duration
 }
@@ -29,7 +30,7 @@ func (m *measurer) start(ctx context.Context, name string, args ...string) (*ser
 	if err != nil {
 		return nil, err
 	}
-	s := &server{name: name, addr: l.Addr().String()}
+	s := &server{name: name, addr: l.Addr().String(), done: make(chan struct{})}
 	l.Close()
 	host, port, _ := net.SplitHostPort(s.addr)
 	s.cmd = exec.CommandContext(ctx, m.programs[name], append([]string{"-l", host, "-p", port}, args...)...)
@@ -38,6 +39,10 @@ func (m *measurer) start(ctx context.Context, name string, args ...string) (*ser
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
+	go func() {
+		s.cmd.Wait()
+		close(s.done)
+	}()
 	const patience = time.Minute
 	for {
 		err := s.ask(began.Add(patience))
@@ -45,11 +50,15 @@ func (m *measurer) start(ctx context.Context, name string, args ...string) (*ser
 		if err == nil {
 			return s, nil
 		}
-		if ctx.Err() != nil || s.ready > patience {
+		select {
+		case <-s.done:
+			return nil, fmt.Errorf("%s has ended: %s\n%s", name, s.cmd.ProcessState, s.said.String())
+		case <-time.After(time.Millisecond):
+		}
+		if s.ready > patience {
 			s.stop()
 			return nil, fmt.Errorf("%s does not answer: %w\n%s", name, err, s.said.String())
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -66,7 +75,7 @@ func (s *server) ask(deadline time.Time) error {
 // stop ends the server at once. What it has written to files stays.
 func (s *server) stop() {
 	s.cmd.Process.Kill()
-	s.cmd.Wait()
+	<-s.done
 }
 
 // resident returns the size of the server's resident set in bytes.

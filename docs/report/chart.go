@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"image/color"
 	"image/png"
 	"math"
@@ -92,12 +93,22 @@ func (f *figure) write(name string) error {
 	c = draw.Crop(c, edge, -edge, edge-4, -edge)
 
 	title, about, note := textStyle(15, gray(0x18), true), textStyle(10, gray(0x50), false), textStyle(8, gray(0x70), false)
+	room := c.Max.X - c.Min.X
+	if width := note.Width(f.note); width > room { // some processors have long names
+		note.Font.Size *= room / width
+	}
 	top := c.Max.Y - 6
 	c.FillText(title, vg.Point{X: c.Min.X, Y: top}, f.title)
 	c.FillText(about, vg.Point{X: c.Min.X, Y: top - 18}, f.about)
 	c.FillText(note, vg.Point{X: c.Min.X, Y: c.Min.Y + 3}, f.note)
-	if len(f.panels[0].groups) > 0 {
-		f.legend(c, top-18)
+	for _, line := range []struct {
+		style text.Style
+		text  string
+		room  vg.Length
+	}{{title, f.title, room}, {about, f.about, room - f.legend(c, top-18)}} {
+		if line.style.Width(line.text) > line.room {
+			return fmt.Errorf("there is no room for: %s", line.text)
+		}
 	}
 	head := vg.Length(38)
 	if len(f.panels) > 1 {
@@ -125,8 +136,9 @@ func (f *figure) write(name string) error {
 	return out.Close()
 }
 
-// legend writes the servers' names in their colours at the right.
-func (f *figure) legend(c draw.Canvas, y vg.Length) {
+// legend writes the servers' names in their colours at the right, unless lines have
+// them at their ends. It returns how much room it has taken.
+func (f *figure) legend(c draw.Canvas, y vg.Length) vg.Length {
 	x := c.Max.X
 	for _, server := range []string{theirs, ours} {
 		if !f.panels[0].has(server) {
@@ -141,6 +153,7 @@ func (f *figure) legend(c draw.Canvas, y vg.Length) {
 		c.Fill(square.Path())
 		x -= 14
 	}
+	return c.Max.X - x
 }
 
 func (p *panel) has(server string) bool {

@@ -271,7 +271,7 @@ func drawTubes(s *set) *figure {
 func drawReconnect(s *set) *figure {
 	return &figure{
 		title: "A new connection for each job",
-		about: "Connect, put, quit; connect, reserve, delete, quit; each with use, watch, ignore and list-tubes-watched before.",
+		about: "Connect, use, watch, ignore, list-tubes-watched, put or reserve and delete, quit.",
 		panels: []panel{{
 			x: "clients at a time", y: "thousand jobs per second", ticks: number, digits: 1,
 			groups: s.groups("", jobs),

@@ -28,14 +28,14 @@ type Observer struct {
 
 // Bench plays the scenarios of o, which are finished as soon as ctx ends: then
 // the jobs that were put are removed, a result is made of what there is, and
-// ErrInterrupted returned. When force ends, jobs are not removed any more.
-func Bench(ctx, force context.Context, o Options, observe Observer) error {
+// ErrInterrupted returned.
+func Bench(ctx context.Context, o Options, observe Observer) error {
 	if err := o.Check(); err != nil {
 		return err
 	}
 	for _, name := range o.Scenarios {
 		s, _ := findScenario(name)
-		b := &bench{opts: &o, scenario: &s, observe: observe, force: force}
+		b := &bench{opts: &o, scenario: &s, observe: observe}
 		err := b.play(ctx)
 		if err == nil && ctx.Err() != nil {
 			err = ErrInterrupted
@@ -52,7 +52,6 @@ type bench struct {
 	opts     *Options
 	scenario *Scenario
 	observe  Observer
-	force    context.Context
 }
 
 func (b *bench) play(ctx context.Context) error {
@@ -122,7 +121,11 @@ func (b *bench) clean(r *run, failed bool) (left int, err error) {
 	if b.observe.Progress != nil {
 		b.observe.Progress(Progress{Scenario: b.scenario.Name, Server: r.target.String(), Doing: "removing jobs"})
 	}
-	return removeJobs(b.force, r.target, r.tubes, expected, r.scenario.delayed, cleanupLimit)
+	c := cleaner{target: r.target, patience: b.opts.Patience, limit: cleanupLimit, kick: r.scenario.delayed}
+	if err := c.remove(r.tubes); err != nil {
+		return max(1, expected-c.gone), err
+	}
+	return 0, nil
 }
 
 // tubeNames returns the name of the only tube, or of the first and the number.

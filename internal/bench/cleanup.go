@@ -2,8 +2,6 @@ package bench
 
 import (
 	"bufio"
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,57 +15,47 @@ const cleanupBatch = 500
 
 // A cleaner deletes all jobs in some tubes, over a connection of its own.
 type cleaner struct {
-	ctx  context.Context
+	target   Target
+	patience time.Duration // for a reply
+	limit    time.Duration // for everything
+	kick     bool          // there may be delayed jobs
+
 	conn net.Conn
 	in   *bufio.Reader
+	end  time.Time
 	gone int // jobs deleted
 }
 
-// removeJobs deletes all jobs in tubes that nobody else uses, which may take as
-// long as limit. It returns how many are left, at least: of a server that does
-// not say, it is expected. The connections that have put them must be closed.
-func removeJobs(ctx context.Context, t Target, tubes []string, expected int, delayed bool, limit time.Duration) (left int, err error) {
-	network, addr, err := t.network()
+// remove deletes all jobs in tubes that nobody else uses. The connections that
+// have put them must be closed. After an error there may be jobs left.
+func (c *cleaner) remove(tubes []string) error {
+	network, addr, err := c.target.network()
 	if err != nil {
-		return expected, err
+		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, network, addr)
-	if err != nil {
-		return expected, err
+	if c.conn, err = net.DialTimeout(network, addr, c.patience); err != nil {
+		return err
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now()) })()
-	c := &cleaner{ctx: ctx, conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}
+	defer c.conn.Close()
+	c.in = bufio.NewReaderSize(c.conn, 64<<10)
+	c.end = time.Now().Add(c.limit)
 	for {
-		left, err := c.sweep(tubes, delayed)
-		if err == nil && left == 0 {
-			return 0, nil
-		}
-		if err != nil {
-			if ctx.Err() != nil {
-				err = fmt.Errorf("it took longer than %v", limit)
-			}
-			return max(1, expected-c.gone), err
+		left, err := c.sweep(tubes)
+		if err != nil || left == 0 {
+			return err
 		}
 		// What the connections of the run have reserved comes back when the
 		// server has seen that they are closed.
-		select {
-		case <-ctx.Done():
-			return left, fmt.Errorf("it took longer than %v", limit)
-		case <-time.After(10 * time.Millisecond):
-		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
 // sweep deletes what is ready, and returns how many jobs there are still.
-func (c *cleaner) sweep(tubes []string, delayed bool) (left int, err error) {
+func (c *cleaner) sweep(tubes []string) (left int, err error) {
 	if err := c.watchOnly(tubes); err != nil {
 		return 0, err
 	}
-	if delayed {
+	if c.kick {
 		for _, tube := range tubes {
 			if _, err := c.ask("use " + tube); err != nil {
 				return 0, err
@@ -197,15 +185,20 @@ func (c *cleaner) ask(command string) (string, error) {
 	return c.line()
 }
 
+// say sends commands, whose replies have to come before the patience ends.
 func (c *cleaner) say(text string) error {
+	now := time.Now()
+	if now.After(c.end) {
+		return fmt.Errorf("it took longer than %v", c.limit)
+	}
+	if err := c.conn.SetDeadline(now.Add(c.patience)); err != nil {
+		return err
+	}
 	_, err := io.WriteString(c.conn, text)
 	return err
 }
 
 func (c *cleaner) line() (string, error) {
 	line, err := c.in.ReadString('\n')
-	if err != nil {
-		return "", errors.Join(err, c.ctx.Err())
-	}
-	return strings.TrimRight(line, "\r\n"), nil
+	return strings.TrimRight(line, "\r\n"), err
 }

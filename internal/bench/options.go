@@ -17,7 +17,9 @@ const (
 	MaxRate        = 1e9 // a second
 	MaxTime        = 24 * time.Hour
 	MaxDelay       = 24 * 60 * 60 // seconds
-	stampSize      = 16           // bytes; see stamp
+
+	maxBatch  = MaxBody // bytes
+	stampSize = 16      // bytes; see stamp
 )
 
 // A Target is a server to be measured.
@@ -133,6 +135,8 @@ func (o *Options) Check() error {
 		return badOption("time", "it is 0, and no --count is given: it would never end")
 	case o.Warmup < 0 || o.Warmup > MaxTime:
 		return badOption("warmup", "%v is out of range: it must be from 0 to %v", o.Warmup, MaxTime)
+	case o.Pipeline*o.BodyMax > maxBatch:
+		return badOption("pipeline", "%d bodies of %d bytes are more than can be sent at once: at most %d bytes", o.Pipeline, o.BodyMax, maxBatch)
 	case len(o.Scenarios) == 0:
 		return badOption("scenario", "none is given")
 	}

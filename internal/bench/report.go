@@ -188,7 +188,7 @@ func (t *tableReport) Result(r *Result) error {
 	var b strings.Builder
 	if !t.titled {
 		t.titled = true
-		fmt.Fprintf(&b, tableRow, "", "", "", "", "latency", "in", "us", "", "", "CPU us/", "command")
+		fmt.Fprintf(&b, "%-52s  %-48s %s\n", "", "latency in us", "CPU us a command")
 		fmt.Fprintf(&b, tableRow, "scenario", "server", "commands/s", "jobs/s", "p50", "p90", "p99", "p99.9", "max", "server", "client")
 	}
 	server := "-"

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,8 @@ import (
 type portable struct {
 	network, name string
 	links         []*link
+	ctx           context.Context // ends when all is shut
+	cancel        context.CancelFunc
 
 	mu     sync.Mutex
 	ready  []event
@@ -41,20 +44,24 @@ func newPortable(t Target, clients int) (transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &portable{network: network, name: name, links: make([]*link, clients), bell: make(chan struct{}, 1)}, nil
+	p := &portable{network: network, name: name, links: make([]*link, clients), bell: make(chan struct{}, 1)}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p, nil
 }
 
 func (p *portable) dial(i int) error {
 	l := &link{owner: p, client: int32(i), out: make(chan []byte, 1)}
 	p.links[i] = l
 	p.group.Go(func() {
-		conn, err := net.Dial(p.network, p.name)
+		var d net.Dialer
+		conn, err := d.DialContext(p.ctx, p.network, p.name)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		switch {
-		case err != nil:
+		case err != nil && !l.closed:
 			p.failed = fmt.Errorf("connect to %s: %w", p.name, err)
 			p.ring()
+		case err != nil:
 		case l.closed:
 			conn.Close()
 		default:
@@ -185,6 +192,7 @@ func (p *portable) close(i int) {
 }
 
 func (p *portable) shut() {
+	p.cancel()
 	for i := range p.links {
 		p.close(i)
 	}

@@ -62,7 +62,7 @@ The load:
      --delay N|LO:HI      seconds, of delayed; default 1:2
 
 The report:
-     --json               an object a line for each result; see docs/bench.md
+     --json               an object a line for each result
      --csv                a row for each result
  -h, --help               print this help and exit
 
@@ -129,7 +129,11 @@ func parseBench(args []string) (*benchLine, error) {
 func (l *benchLine) finish() error {
 	given := l.set.Changed
 	o := &l.options
-	if names := append(l.givenScenario, l.set.Args()...); len(names) > 0 {
+	names := l.givenScenario
+	for _, arg := range l.set.Args() {
+		names = append(names, strings.Split(arg, ",")...)
+	}
+	if len(names) > 0 {
 		o.Scenarios = names
 	}
 	o.BodyMin, o.BodyMax = l.body.lo, l.body.hi
@@ -185,7 +189,7 @@ func (p *Program) bench(name string, args []string) error {
 		fmt.Fprintf(p.Stderr, "\n%s: interrupted; removing the jobs (again to leave them in the tubes spoked-bench-*)\n", name)
 	})
 	failed := false
-	err = bench.Bench(ctx, context.Background(), l.options, bench.Observer{
+	err = bench.Bench(ctx, l.options, bench.Observer{
 		Result: func(r *bench.Result) error {
 			live.clear()
 			failed = failed || r.Failed()

@@ -110,7 +110,7 @@ func (f *figure) write(name string) error {
 			return fmt.Errorf("there is no room for: %s", line.text)
 		}
 	}
-	head := vg.Length(38)
+	head := vg.Length(42)
 	if len(f.panels) > 1 {
 		head = 44
 	}
@@ -170,8 +170,8 @@ func (p *panel) draw(c draw.Canvas) {
 	pl.Title.TextStyle = textStyle(10.5, gray(0x30), true)
 	pl.Title.TextStyle.XAlign = text.XCenter
 	pl.Title.Padding = 6
-	p.styleAxis(&pl.X, p.x)
-	p.styleAxis(&pl.Y, p.y)
+	styleAxis(&pl.X)
+	styleAxis(&pl.Y)
 	pl.X.Tick.Label.XAlign, pl.X.Tick.Label.YAlign = text.XCenter, text.YTop
 	pl.Y.Tick.Label.XAlign, pl.Y.Tick.Label.YAlign = text.XRight, text.YCenter
 	pl.Y.LineStyle.Width = 0
@@ -192,15 +192,22 @@ func (p *panel) draw(c draw.Canvas) {
 		right := p.addLines(pl)
 		c = draw.Crop(c, 0, -right, 0, 0)
 	}
-	pl.Draw(c)
+	inner := draw.Crop(c, labelRoom, 0, labelRoom, 0)
+	pl.Draw(inner)
+	// Not left to the library, which reckons with labels at the wrong end of a
+	// logarithmic axis.
+	data := pl.DataCanvas(inner)
+	style := textStyle(9.5, gray(0x40), false)
+	style.XAlign, style.YAlign = text.XCenter, text.YBottom
+	c.FillText(style, vg.Point{X: (data.Min.X + data.Max.X) / 2, Y: c.Min.Y + 3}, p.x)
+	style.Rotation, style.YAlign = math.Pi/2, text.YTop
+	c.FillText(style, vg.Point{X: c.Min.X, Y: (data.Min.Y + data.Max.Y) / 2}, p.y)
 }
 
-func (p *panel) styleAxis(a *plot.Axis, label string) {
-	a.Label.Text = label
-	a.Label.TextStyle = textStyle(9.5, gray(0x40), false)
-	a.Label.TextStyle.XAlign = text.XCenter
-	a.Label.TextStyle.YAlign = text.YBottom
-	a.Label.Padding = 5
+// labelRoom is for the label of an axis.
+const labelRoom = 18
+
+func styleAxis(a *plot.Axis) {
 	a.Tick.Label = textStyle(9, gray(0x40), false)
 	a.LineStyle.Color = gray(0x90)
 	a.Tick.LineStyle.Color = gray(0x90)

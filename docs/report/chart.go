@@ -21,7 +21,6 @@ import (
 
 // A figure is one image.
 type figure struct {
-	file   string // without .png
 	title  string
 	about  string // beneath the title: what was done
 	note   string // at the bottom

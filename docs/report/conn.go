@@ -109,17 +109,11 @@ func (c *conn) bury(ids []string) error {
 		func(int) error { _, err := c.reply("BURIED"); return err })
 }
 
-// makeTubes puts one job into each of n tubes of its own.
-func (c *conn) makeTubes(n int) error {
+// watchTubes watches n tubes, which exist for as long as the connection does.
+func (c *conn) watchTubes(n int) error {
 	return c.exchange(n,
-		func(w *bufio.Writer, i int) { fmt.Fprintf(w, "use report-%d\r\nput 0 0 %s 1\r\nx\r\n", i, jobTTR) },
-		func(int) error {
-			if _, err := c.reply("USING "); err != nil {
-				return err
-			}
-			_, err := c.reply("INSERTED ")
-			return err
-		})
+		func(w *bufio.Writer, i int) { fmt.Fprintf(w, "watch report-%d\r\n", i) },
+		func(int) error { _, err := c.reply("WATCHING "); return err })
 }
 
 // ready returns how many jobs are ready.

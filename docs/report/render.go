@@ -260,7 +260,7 @@ func drawLateness(s *set) *figure {
 func drawTubes(s *set) *figure {
 	return &figure{
 		title: "Cost of a command by number of tubes",
-		about: "Put, reserve, delete in one tube, while that many others hold a job each. Both axes are logarithmic.",
+		about: "Put, reserve, delete in one tube, while an idle connection watches all the others. Both axes are logarithmic.",
 		panels: []panel{{
 			x: "tubes in the server", y: "µs of CPU per command", logX: true, logY: true, ticks: number,
 			lines: s.lines("", serverCPU),

@@ -102,6 +102,16 @@ func TestConn(t *testing.T) {
 	}
 }
 
+func TestWatchTubes(t *testing.T) {
+	c, received := pipe(t, "WATCHING 2\r\nWATCHING 3\r\n")
+	if err := c.watchTubes(2); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := received(), "watch report-0\r\nwatch report-1\r\n"; got != want {
+		t.Errorf("sent %q, want %q", got, want)
+	}
+}
+
 func TestConnRefused(t *testing.T) {
 	c, _ := pipe(t, "INSERTED 1\r\nOUT_OF_MEMORY\r\n")
 	err := c.put(100_000, 100, 0)

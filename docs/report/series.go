@@ -123,12 +123,12 @@ func tubeCases(quick bool) (list []oneCase) {
 			x:    float64(n),
 			args: []string{"work", "-c", "8", "-t", pick(quick, "0.5", "1")},
 			prepare: func(s *server) error {
-				c, err := dial(s.addr, time.Now().Add(90*time.Second))
+				c, err := dial(s.addr, time.Now().Add(110*time.Second))
 				if err != nil {
 					return err
 				}
-				defer c.Close()
-				return c.makeTubes(n - 1) // spoked bench adds its own
+				s.held = c
+				return c.watchTubes(n - 1) // spoked bench adds its own
 			},
 		})
 	}

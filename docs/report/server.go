@@ -20,6 +20,7 @@ type server struct {
 	cmd  *exec.Cmd
 	said bytes.Buffer  // to be read when it has ended
 	done chan struct{} // closed when it has ended
+	held *conn         // to be kept as long as the server; may be nil
 	// ready is how long it took from the start to the first reply.
 	ready time.Duration
 }
@@ -76,6 +77,9 @@ func (s *server) ask(deadline time.Time) error {
 func (s *server) stop() {
 	s.cmd.Process.Kill()
 	<-s.done
+	if s.held != nil {
+		s.held.Close()
+	}
 }
 
 // resident returns the size of the server's resident set in bytes.

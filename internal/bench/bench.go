@@ -10,7 +10,8 @@ import (
 // ErrInterrupted is what Bench returns when its context has ended.
 var ErrInterrupted = errors.New("interrupted")
 
-// cleanupLimit is how long removing the jobs of one run may take.
+// cleanupLimit is how long removing the jobs of one run may take, besides twice
+// the time that the run has taken.
 const cleanupLimit = 2 * time.Minute
 
 // An Observer is told what a benchmark finds out, from the goroutine that runs it.
@@ -121,7 +122,7 @@ func (b *bench) clean(r *run, failed bool) (left int, err error) {
 	if b.observe.Progress != nil {
 		b.observe.Progress(Progress{Scenario: b.scenario.Name, Server: r.target.String(), Doing: "removing jobs"})
 	}
-	c := cleaner{target: r.target, patience: b.opts.Patience, limit: cleanupLimit, kick: r.scenario.delayed}
+	c := cleaner{target: r.target, patience: b.opts.Patience, limit: cleanupLimit + 2*time.Since(r.base), kick: r.scenario.delayed}
 	if err := c.remove(r.tubes); err != nil {
 		return max(1, expected-c.gone), err
 	}

@@ -307,6 +307,7 @@ func (r *run) measure(now int64) error {
 	r.latency.Reset()
 	r.second.Reset()
 	r.firstJob = r.nextJob
+	r.told, r.toldCommands = now, 0
 	if r.opts.Count > 0 {
 		r.jobsLeft = r.opts.Count
 	}

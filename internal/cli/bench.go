@@ -21,25 +21,27 @@ import (
 const benchUse = `Use: %s bench [OPTIONS] [SCENARIO ...]
 
 Measures a server that speaks beanstalkd's protocol, from outside. It uses tubes
-of its own, whose names begin with spoked-bench-, and removes its jobs at the end.
+of its own, with names that begin with spoked-bench-, and removes its jobs at
+the end.
 
 Scenarios (default: put and work):
  put        each connection puts jobs, which are removed afterwards
  work       each connection puts, reserves and deletes jobs
- fanout     workers wait in a reserve, producers put at a rate; how long is it from
-            a put to the job's arrival? Does each job arrive exactly once?
+ fanout     workers wait in a reserve, producers put at a rate; how long is it
+            from a put to the job's arrival? Does each job arrive exactly once?
  delayed    the same with delays; how late does a job fire?
  tubes      as work, over many tubes
- reconnect  a new connection for each job put and for each job taken: connect, use,
-            watch, ignore, list-tubes-watched, put or reserve and delete, quit
+ reconnect  a new connection for each job put and for each job taken: connect,
+            use, watch, ignore, list-tubes-watched, put or reserve and delete,
+            quit
 
 What to measure:
  -s, --server ADDR        HOST:PORT, or unix:PATH; default 127.0.0.1:11300
      --label NAME         name of the server in reports
      --pid PID            its process, whose CPU time and memory are to be
                           measured; Linux only
-     --vs ADDR            a second server, which does the same work in turn; also
-                          --vs-label and --vs-pid
+     --vs ADDR            a second server, which does the same work in turn;
+                          also --vs-label and --vs-pid
      --rounds N           how often each of the two is measured; default 5
      --scenario NAMES     scenarios, with commas between; the same as arguments
 
@@ -50,12 +52,13 @@ The load:
  -t, --time T             how long to measure, as 10, 10s or 1m; default 5s, and
                           no limit if -n is given
  -n, --count N            stop after that many jobs
-     --warmup T           how long to play before measuring; default 500ms, and 0
-                          if -n is given
- -r, --rate R             that many a second in all: puts of put, fanout and delayed,
-                          commands of work and tubes, connections of reconnect.
-                          Latency counts from when each was to be sent. Default
-                          0, as fast as replies come; of fanout and delayed 1000
+     --warmup T           how long to play before measuring; default 500ms,
+                          and 0 if -n is given
+ -r, --rate R             that many a second in all: puts of put, fanout and
+                          delayed, commands of work and tubes, connections of
+                          reconnect. Latency counts from when each was to be
+                          sent. Default 0, as fast as replies come; of fanout
+                          and delayed 1000
      --tubes N            of tubes; default 1000
      --workers N          of fanout and delayed; default -c
      --producers N        of fanout and delayed; default 4
@@ -68,8 +71,8 @@ The report:
 
 Exit codes:
  0           done
- 1           a server failed, commands failed, jobs were lost or came twice, or it
-             was interrupted
+ 1           a server failed, commands failed, jobs were lost or came twice, or
+             it was interrupted
  5           the command line makes no sense
 `
 
@@ -184,10 +187,10 @@ func (p *Program) bench(name string, args []string) error {
 	defer stop()
 	live := &liveLine{w: p.Stderr, on: isTerminal(p.Stderr)}
 	// A second signal ends the process at once.
-	context.AfterFunc(ctx, func() {
+	defer context.AfterFunc(ctx, func() {
 		stop()
 		fmt.Fprintf(p.Stderr, "\n%s: interrupted; removing the jobs (again to leave them in the tubes spoked-bench-*)\n", name)
-	})
+	})()
 	failed := false
 	err = bench.Bench(ctx, l.options, bench.Observer{
 		Result: func(r *bench.Result) error {

@@ -17,6 +17,11 @@ func TestBenchHelp(t *testing.T) {
 	if code != config.ExitOK || stderr != "" || !strings.HasPrefix(stdout, "Use: spoked bench [OPTIONS]") {
 		t.Errorf("got exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
+	for line := range strings.Lines(stdout) {
+		if got := len(strings.TrimSuffix(line, "\n")); got > 80 {
+			t.Errorf("a line of %d columns, want at most 80: %s", got, line)
+		}
+	}
 }
 
 // TestBenchMisuse wants to be told which flag is wrong.

@@ -5,6 +5,9 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Other systems the program must build for, besides the one make runs on.
 SYSTEMS = linux darwin windows
 
+# A module of its own, so that nothing it needs is needed by the server.
+REPORT = docs/report
+
 # The version that the transcripts were recorded from, as beanstalkd -v says it.
 REFERENCE = beanstalkd 1.12
 
@@ -13,13 +16,14 @@ BENCH = .
 BENCHTIME = 100ms
 BENCHFLAGS = -short
 FUZZTIME = 30s
+REPORTFLAGS =
 
 .NOTPARALLEL:
-.PHONY: help run build test race fuzz lint compat bench check reference
+.PHONY: help run build test race fuzz lint compat bench bench-report check reference
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | \
-		while IFS='	' read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='	' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
 
 run: build ## Build and start the server on port 11300; ARGS='-p 11301' for other options
 	./spoked $(ARGS)
@@ -35,6 +39,7 @@ test: ## Run all tests; those that need a tool that is not on PATH are skipped
 		while read -r tool; do command -v "$$tool" >/dev/null || \
 			echo "note: $$tool is not on PATH; the tests that compare with it or need it are skipped"; done
 	@go test -count=1 ./...
+	@go -C $(REPORT) test -count=1 ./...
 
 # One package after the other: the integration tests watch the time, and the race
 # detector takes a lot of it.
@@ -59,6 +64,9 @@ lint: ## Check formatting and go.mod, run vet and build for every system, run st
 	done
 	@go mod tidy -diff >/dev/null || { echo "go mod tidy would change go.mod or go.sum"; exit 1; }
 	go run $(STATICCHECK) ./...
+	@echo "the same for $(REPORT)"
+	@cd $(REPORT) && go vet ./... && go run $(STATICCHECK) ./...
+	@go -C $(REPORT) mod tidy -diff >/dev/null || { echo "go mod tidy would change go.mod or go.sum in $(REPORT)"; exit 1; }
 
 compat: reference ## Play the transcripts against a real beanstalkd and against spoked
 	go test -count=1 -v -run='Transcripts|Beanstalkd' ./integration ./internal/cli
@@ -66,6 +74,10 @@ compat: reference ## Play the transcripts against a real beanstalkd and against 
 bench: ## Run the benchmarks, and compare with a real beanstalkd; BENCH=regexp, BENCHTIME=1s, BENCHFLAGS= for the long ones too
 	go test -run='^$$' -bench='$(BENCH)' -benchtime=$(BENCHTIME) -benchmem $(BENCHFLAGS) ./proto ./wheel ./queue
 	go test -run='^$$' -bench='$(BENCH)' -benchtime=1x -timeout=30m ./integration
+
+bench-report: build ## Measure, beside beanstalkd if it is on PATH, and draw docs/images, in ten minutes; REPORTFLAGS=-quick in one or two
+	go -C $(REPORT) run . run $(REPORTFLAGS)
+	go -C $(REPORT) run . render
 
 check: lint race compat test ## Do everything that CI does
 

@@ -47,6 +47,9 @@ var mayImport = []layer{
 
 	{"internal/slab", []string{"golang.org/x/sys"}},
 
+	// A module of its own, which measures and draws; no part of the program.
+	{"docs/report", []string{"golang.org/x/image", "gonum.org/v1/plot"}},
+
 	// For tests.
 	{"internal/transcript", []string{"proto"}},
 	{"internal/tidy", nil},
@@ -123,6 +126,8 @@ func TestImportsBites(t *testing.T) {
 		{"queue/a.go", `package queue; import "github.com/google/btree"`, "queue must not import the library github.com/google/btree"},
 		{"wheel/a.go", `package wheel; import . "cmp"`, "dot import of cmp"},
 		{"internal/new/a.go", `package new`, "internal/new: not in the import law"},
+		{"docs/report/a.go", `package main; import "spoked/queue"`, "docs/report must not import queue"},
+		{"internal/cli/a.go", `package cli; import "gonum.org/v1/plot"`, "internal/cli must not import the library gonum.org/v1/plot"},
 		{"internal/slab/a.go", `package slab; import "golang.org/x/sys/unix"`, ""},
 		{"queue/a_test.go", `package queue; import "spoked/internal/transcript"`, ""},
 	})

@@ -386,8 +386,10 @@ func TestJournalTranscripts(t *testing.T) {
 	}
 }
 
-// placesOfBodies are the ways to say where bodies are, as arguments.
-var placesOfBodies = []string{"", " --bodies disk", " --memory 2MB"}
+// placesOfBodies are the ways to say where bodies are, as arguments. With less
+// memory, which is taken in pages of a megabyte for long bodies, a few puts that
+// arrive at the same time may be refused.
+var placesOfBodies = []string{"", " --bodies disk", " --memory 5MB"}
 
 // TestJournalAcknowledged kills a server the moment that it has acknowledged
 // the last of many puts, or given a job to a worker that waited for it.

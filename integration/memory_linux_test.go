@@ -118,8 +118,9 @@ func TestMoreJobsThanMemory(t *testing.T) {
 			endServer(t, s, syscall.SIGKILL)
 
 			s = startJournal(t, dir, args)
-			wantResident(t, s, "restarted", most+32<<20) // what segments were read into
 			c = connect(t, s)
+			c.ask("list-tube-used\r\n", "USING default\r\n") // when it has been restored
+			wantResident(t, s, "restarted", most+32<<20)     // what segments were read into
 			second := jobs/2 + 301
 			putNumbered(c, second, jobs/2, size, 0)
 			wantResident(t, s, "all put", most+32<<20)

@@ -301,3 +301,25 @@ func TestRestoreUnderALimit(t *testing.T) {
 		checked(t, e)
 	}
 }
+
+// Bodies of many sizes take pages of many kinds; no put is refused for that.
+func TestPutsOfAllSizesAreNotRefused(t *testing.T) {
+	for seed := range uint64(20) {
+		e, c, _ := pagedEngine(Limits{Memory: 5 * mib, Bodies: InMemoryIfRoom})
+		r := rand.New(rand.NewPCG(seed, 3))
+		for n := range 3000 {
+			size := r.IntN([]int{300, 3000, 40_000}[r.IntN(3)])
+			if _, ok := tryInsert(t, e, c, make([]byte, size)); !ok {
+				t.Fatalf("seed %d: put %d, of %d bytes, is refused; records have %d bytes, %d of bodies take %d",
+					seed, n, size, e.pages.Bytes(), e.bodies.Total(), e.bodies.Bytes())
+			}
+			if e.Len() > 500 {
+				drain(t, e, c, 500)
+			}
+			if n%20 == 0 {
+				e.Trim()
+			}
+		}
+		checked(t, e)
+	}
+}

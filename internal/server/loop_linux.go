@@ -7,9 +7,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
-	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -64,6 +61,7 @@ type loop struct {
 	acceptor         // of the first loop
 	spin       spinner
 	coarse     bool  // the system can wait for whole milliseconds only
+	short      bool  // it may block for a moment without telling the Go scheduler
 	deadline   int64 // when to wake for the engine; math.MaxInt64: never
 	quitting   bool  // no more input is read
 	signal     atomic.Uint32
@@ -81,9 +79,8 @@ const (
 
 const (
 	readBuffer = 8 * readChunk
-	hangUps    = 64                            // descriptors closed in a turn
-	waitGrain  = int64(250 * time.Microsecond) // so much may be due together
-	waits      = 4                             // times that a turn asks epoll while there are more events
+	hangUps    = 64 // descriptors closed in a turn
+	waits      = 4  // times that a turn asks epoll while there are more events
 	interest   = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&math.MaxUint32
 )
 
@@ -126,6 +123,7 @@ func newLoop(t *loops) (*loop, error) {
 	return &loop{
 		loops: t, server: t.server, ep: ep, bell: bell,
 		buf: make([]byte, readBuffer), deadline: math.MaxInt64,
+		short: runtime.GOMAXPROCS(0) > t.server.opts.Loops, // others can run meanwhile
 	}, nil
 }
 
@@ -283,73 +281,6 @@ func (l *loop) conn(fd int) *conn {
 	return l.conns[fd]
 }
 
-// poll waits for events and returns how many of l.events it has filled.
-func (l *loop) poll() int {
-	if len(l.active) > 0 || len(l.dead) > 0 || len(l.ended) > 0 {
-		return l.epollWait(0)
-	}
-	now := l.server.clock.now()
-	until := min(l.deadline, l.acceptAt())
-	if until <= now {
-		return l.epollWait(0)
-	}
-	if l.spin.worthwhile() {
-		begin := now
-		for end := min(now+spinTime, until); now < end; now = l.server.clock.now() {
-			if n := l.epollWait(0); n > 0 {
-				l.spin.hit(l.server.clock.now() - begin)
-				return n
-			}
-		}
-		l.spin.miss()
-		if until <= now {
-			return 0
-		}
-	}
-	timeout := int64(-1)
-	if until != math.MaxInt64 {
-		timeout = until - now
-	}
-	n := l.epollWait(timeout)
-	l.spin.blocked(l.server.clock.now()-now, n)
-	return n
-}
-
-// epollWait is epoll_wait(2) for about timeout nanoseconds and not less, -1 for
-// ever.
-func (l *loop) epollWait(timeout int64) int {
-	var n uintptr
-	var errno syscall.Errno
-	events, most := uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events))
-	switch {
-	case timeout == 0:
-		n, _, errno = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), events, most, 0, 0, 0)
-	case timeout > 0 && !l.coarse:
-		ts := unix.NsecToTimespec(roundUp(timeout, waitGrain))
-		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(l.ep), events, most, uintptr(unsafe.Pointer(&ts)), 0, 0)
-		if errno == unix.ENOSYS {
-			l.coarse = true // a kernel before 5.11
-			return 0
-		}
-	default:
-		ms := int64(-1)
-		if timeout > 0 {
-			ms = min(roundUp(timeout, int64(time.Millisecond))/int64(time.Millisecond), math.MaxInt32)
-		}
-		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), events, most, uintptr(ms), 0, 0)
-	}
-	if errno != 0 {
-		if errno != unix.EINTR {
-			panic("epoll_wait: " + errno.Error())
-		}
-		return 0
-	}
-	return int(n)
-}
-
-// roundUp returns the next multiple of grain: to wake too early is to wake again.
-func roundUp(ns, grain int64) int64 { return (ns + grain - 1) / grain * grain }
-
 // read reads each active connection once, as long as there is room.
 func (l *loop) read() {
 	l.turn, l.active = l.active, l.turn[:0]
@@ -503,36 +434,4 @@ func (l *loop) release() {
 	}
 	clear(l.held)
 	l.held = l.held[:0]
-}
-
-// A spinner decides whether a loop that has nothing to do polls for a moment
-// before it blocks. With few clients, each answering at once, that saves them
-// the time to be woken; when nobody is about to say anything it is a waste.
-// It is worthwhile as long as it usually ends with an event.
-type spinner struct{ credit int }
-
-const (
-	spinTime  = int64(50 * time.Microsecond)
-	spinLate  = int64(20 * time.Microsecond) // an event after more than this was not worth the wait
-	maxCredit = 16
-)
-
-func (s *spinner) worthwhile() bool { return s.credit > 0 }
-
-// hit tells that an event came after so long. Late ones cost more than they bring.
-func (s *spinner) hit(ns int64) {
-	if ns > spinLate {
-		s.credit--
-		return
-	}
-	s.credit = min(s.credit+1, maxCredit)
-}
-
-func (s *spinner) miss() { s.credit -= 4 }
-
-// blocked tells how long the loop was blocked before it had n events.
-func (s *spinner) blocked(ns int64, n int) {
-	if n > 0 && ns < spinTime {
-		s.credit = min(s.credit+1, maxCredit)
-	}
 }

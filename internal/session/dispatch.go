@@ -107,7 +107,11 @@ func (s *Session) reserve(now int64, timeout time.Duration) {
 		timeout = 0
 	}
 	j, outcome := s.service.engine.Reserve(now, s.client, timeout)
-	s.answer(queue.Wake{Outcome: outcome, Job: j})
+	if outcome == queue.Given {
+		s.send(proto.AppendReserved, j)
+		return
+	}
+	s.answer(queue.Wake{Outcome: outcome})
 }
 
 func reserveJob(s *Session, now int64, cmd *proto.Command) {

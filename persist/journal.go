@@ -36,6 +36,10 @@ const (
 	MaxSegmentSize = 1 << 30
 )
 
+// largestSegment is to which size a segment grows if the next one cannot be made:
+// a place in it has 32 bits, and jobs that are there may have to be copied to it.
+const largestSegment = 7 << 29
+
 // A Journal records an engine's effects in segments. It is not safe for
 // concurrent use, but what it returns to be done, batches, syncs and chores,
 // is meant to be done by other threads while it is used; see doc.go.
@@ -143,6 +147,9 @@ func (j *Journal) path(name string) string { return path.Join(j.opts.Dir, name) 
 func (j *Journal) Room(tube string, size int) bool {
 	record := int64(recordOverhead + len(tube) + size)
 	need := record + int64(len(j.frame)+frameHeader+terminator)
+	if j.head().used+need > largestSegment {
+		return false // until there is another
+	}
 	least := j.opts.SegmentSize / 4
 	if !j.full && (j.free()-need >= least || !j.making && !j.spareDue()) {
 		return j.fits(record)

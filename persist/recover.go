@@ -297,6 +297,7 @@ func (p *replay) apply(e *entry, to *segment) error {
 	switch e.kind {
 	case kindJob:
 		e.job.Tube = p.tubeName(e.tube)
+		e.job.Bare = !e.hasCheck
 		e.job.Place = queue.Place{Segment: uint32(to.number), Offset: uint32(e.offset)}
 		to.ids.add(e.job.ID)
 		p.excerpt.shorten(&e.job)

@@ -137,7 +137,7 @@ func (e *Engine) checkTasks() (map[*tube]int, error) {
 				return nil, fmt.Errorf("queue: client %d waits, and has left", c.number)
 			}
 		case dissolving:
-			if l := t.list; !l.gone || l.clients+l.waiting+len(l.pending) > 0 || e.lists[l.hash] == l {
+			if l := t.list; !l.gone || l.clients+l.waiting+l.pend() > 0 || e.lists[l.hash] == l {
 				return nil, fmt.Errorf("queue: a list with %d clients is being dissolved", l.clients)
 			}
 			if err := t.list.check(e); err != nil {
@@ -290,8 +290,8 @@ func (l *watchList) check(e *Engine) error {
 	if l.waiting > 0 && len(l.unarmed) > 0 {
 		return fmt.Errorf("queue: a watch list with waiting clients has unarmed subscriptions")
 	}
-	if len(l.pending) > 0 && !l.preparing {
-		return fmt.Errorf("queue: %d clients wait for a watch list that nobody prepares", len(l.pending))
+	if l.pend() > 0 && !l.preparing {
+		return fmt.Errorf("queue: %d clients wait for a watch list that nobody prepares", l.pend())
 	}
 	unarmed := 0
 	for i, s := range l.subs {
@@ -322,4 +322,14 @@ func (l *watchList) check(e *Engine) error {
 		return fmt.Errorf("queue: %d subscriptions unarmed, %d listed", unarmed, len(l.unarmed))
 	}
 	return nil
+}
+
+// pend returns how many clients have a reserve pending on l.
+func (l *watchList) pend() (n int) {
+	for _, c := range l.pending {
+		if c.pending {
+			n++
+		}
+	}
+	return n
 }

@@ -149,7 +149,7 @@ func (e *Engine) Disconnect(now int64, c *Client) {
 		c.kick.client = nil // it goes on
 		c.kick = nil
 	case c.pending:
-		c.watches.cancel(c)
+		c.pending = false
 	}
 	e.leaveList(c)
 	c.index = nil

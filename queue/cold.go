@@ -106,7 +106,7 @@ func (t *kindTable) leave(n uint32) {
 // at the instant at, and reports whether it did. The slot is free then.
 func (e *Engine) freeze(now, at int64, slot uint32) bool {
 	j := e.jobs.At(slot)
-	if !e.paged() || at-now < coldAfter || j.work != 0 || j.kept == (Place{}) ||
+	if !e.paged() || at-now < coldAfter || j.work != 0 || j.kept == (Place{}) || j.bare ||
 		j.delayUnit != seconds || at != j.created+j.getDelay() {
 		return false
 	}

@@ -45,6 +45,7 @@ type job struct {
 
 	delayUnit, ttrUnit unit
 	stored             bool // the body is in the journal alone
+	bare               bool // it must not be: the record there has no checksum
 }
 
 // A Place is where a journal has the newest whole record of a job. The zero

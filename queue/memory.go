@@ -135,7 +135,7 @@ func (e *Engine) trim(most int) {
 			e.trimGain = 0
 			continue
 		}
-		if j := e.jobs.At(e.trimHand); j.state != gone && !j.stored && j.body.Len > 0 && j.kept != (Place{}) {
+		if j := e.jobs.At(e.trimHand); j.state != gone && !j.stored && !j.bare && j.body.Len > 0 && j.kept != (Place{}) {
 			e.trimGain += int(j.body.Len)
 			e.store(j)
 		}

@@ -20,6 +20,7 @@ type Record struct {
 	Body   []byte // borrowed, without the trailing CR LF
 	Stored uint32 // if not 0: the body has so many bytes, and is in the journal alone
 	Place         // the journal's: where the newest whole record of it is
+	Bare   bool   // restored: that has no checksum for who would read it back
 }
 
 // Size returns how many bytes the body has.
@@ -163,7 +164,7 @@ func (e *Engine) Moved(id uint64, to Place) {
 		return
 	}
 	j := e.jobs.At(slot)
-	j.kept = to
+	j.kept, j.bare = to, false
 	if j.work != 0 {
 		e.works.At(j.work).stale = false
 	}

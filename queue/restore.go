@@ -39,13 +39,13 @@ func (s *Restorer) Job(r *Record) error {
 		s.Seen(r.ID)
 	}
 	t := e.tubeOf(r.Tube)
-	*j = job{id: r.ID, created: r.Created, tube: t.number, kept: r.Place, work: j.work}
+	*j = job{id: r.ID, created: r.Created, tube: t.number, kept: r.Place, bare: r.Bare, work: j.work}
 	j.setTTR(r.TTR)
 	if !e.pages.HasRoom() {
 		return ErrOutOfMemory
 	}
 	e.trim(trimmedMore)
-	if n := uint32(len(r.Body)); n > 0 && e.paged() && r.Place != (Place{}) && (e.storesRestored() || r.State == Delayed && e.storesFar(r.At-s.now)) {
+	if n := uint32(len(r.Body)); n > 0 && e.paged() && r.Place != (Place{}) && !r.Bare && (e.storesRestored() || r.State == Delayed && e.storesFar(r.At-s.now)) {
 		j.body, j.stored = slab.Elsewhere(n), true
 		e.storedBytes += int64(n)
 	} else {

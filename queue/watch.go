@@ -314,7 +314,11 @@ func (p preparing) step(e *Engine, now int64) bool {
 		l.sift()
 	case len(l.pending) > 0:
 		c := l.pending[0]
+		l.pending[0] = nil
 		l.pending = l.pending[1:]
+		if !c.pending {
+			return false // it has gone
+		}
 		c.pending = false
 		if slot, o := e.reserve(now, c); o != Waiting {
 			e.wakes = append(e.wakes, wake{client: c, outcome: o, slot: slot})
@@ -335,13 +339,6 @@ func (e *Engine) pend(c *Client, l *watchList) {
 		l.preparing = true
 		e.later(preparing{l})
 	}
-}
-
-// cancel forgets the pending reserve of c.
-func (l *watchList) cancel(c *Client) {
-	c.pending = false
-	i := slices.Index(l.pending, c)
-	l.pending = slices.Delete(l.pending, i, i+1)
 }
 
 // oldestWaiting returns the client that has waited longest for a job of t, or

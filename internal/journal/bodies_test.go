@@ -405,7 +405,7 @@ func TestFetchWithoutDescriptors(t *testing.T) {
 func TestStoredBodiesOutliveARestart(t *testing.T) {
 	dir := t.TempDir()
 	want := map[uint64]string{}
-	limits := []queue.Limits{{Bodies: queue.InJournal}, {}, {Bodies: queue.InMemoryIfRoom, Memory: 1 << 20}, {Bodies: queue.InMemoryIfRoom}}
+	limits := []queue.Limits{{Bodies: queue.InJournal}, {}, {Bodies: queue.InMemoryIfRoom, Memory: 16 << 20}, {Bodies: queue.InMemoryIfRoom}}
 	for n, limit := range limits {
 		files := newHeldFS()
 		l := start(t, journal.Options{Dir: dir, Interval: time.Millisecond, FS: files, Limits: limit})

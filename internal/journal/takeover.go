@@ -144,7 +144,7 @@ func (j *Journal) readBinlogs(files []persist.BinlogFile, now int64) (*queue.Eng
 func writeWhole(fs persist.FS, dir string, e *queue.Engine, segmentSize int64, seed uint64) error {
 	const batch = 1000 // jobs
 	k, err := persist.Open(fs, persist.Options{
-		Dir: dir, SegmentSize: segmentSize, Sync: persist.SyncLater, Seed: seed,
+		Dir: dir, SegmentSize: segmentSize, Sync: persist.SyncLater, Seed: seed, Checks: true,
 	}, &persist.Recovery{Engine: e})
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ type RepairReport struct {
 // empty, of all that can be read of the one in dir, which nobody may be using,
 // as of the instant now. What was behind something that is lost is kept. A job
 // that was deleted in what is lost may be back, and one that was put in it, and
-// not copied since, is gone. O(bytes), and the memory of a server.
+// not copied since, is gone. O(bytes), and memory for all jobs and their bodies.
 func Repair(dir, dest string, segmentSize, now int64) (*RepairReport, error) {
 	p, release, err := takePlace(dir)
 	if err != nil {

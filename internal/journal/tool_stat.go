@@ -142,7 +142,7 @@ type CheckReport struct {
 // Check reads everything in the journal in dir, which nobody may be using, and
 // restores it as of the instant now as a server would. It is OK if one can be
 // started with it and nothing is lost but what a crash may leave at the end.
-// O(bytes), and the memory of a server.
+// O(bytes), and memory for the jobs.
 func Check(dir string, now int64) (*CheckReport, error) {
 	p, release, err := takePlace(dir)
 	if err != nil {
@@ -167,7 +167,7 @@ func Check(dir string, now int64) (*CheckReport, error) {
 
 // restore does what a server does when it starts.
 func (c *CheckReport) restore(p place, now int64) error {
-	r, err := recoverDir(persist.OS{}, p.dir, now, queue.Limits{}, nil)
+	r, err := recoverDir(persist.OS{}, p.dir, now, queue.Limits{Bodies: queue.InJournal}, nil)
 	if damage, ok := asDamage(err); ok {
 		if c.OK { // or else it is known already
 			c.fail(Problem{File: damage.File, From: damage.Offset, To: damage.Offset, What: damage.Err.Error()})

@@ -262,9 +262,9 @@ func (l *loop) hangUp() {
 	l.resumeAccept()
 }
 
-// rawRead and rawWrite are recv(2) and send(2), which are a little cheaper than read(2)
-// and write(2), for descriptors that never
-// block: the Go scheduler need not know.
+// rawRead and rawWrite are recv(2) and send(2), which are a little cheaper than
+// read(2) and write(2), for sockets that never block: the Go scheduler need not
+// know.
 
 func rawRead(fd int, b []byte) (int, syscall.Errno) {
 	return raw(unix.SYS_RECVFROM, fd, b, 0)

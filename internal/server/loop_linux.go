@@ -189,8 +189,8 @@ func (l *loop) run() {
 	l.bell = -1
 	if l.loops.behind == l {
 		l.loops.behind = nil
-		l.loops.settled() // another may have to go on
 	}
+	l.loops.settled() // another may have to go on, or to see to its sessions
 	for _, c := range l.mail {
 		l.refuse(c)
 	}

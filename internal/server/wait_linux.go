@@ -72,7 +72,7 @@ func (l *loop) epollWait(timeout int64) int {
 	if timeout == 0 || l.coarse {
 		n, _, errno = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), events, most, toMilliseconds(timeout), 0, 0)
 	} else {
-		ts := unix.NsecToTimespec(roundUp(timeout, waitGrain))
+		ts := toTimespec(timeout)
 		n, _, errno = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(l.ep), events, most, uintptr(unsafe.Pointer(&ts)), 0, 0)
 	}
 	return l.waitedFor(n, errno)
@@ -86,7 +86,7 @@ func (l *loop) block(timeout int64) int {
 	if timeout < 0 || l.coarse {
 		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), events, most, toMilliseconds(timeout), 0, 0)
 	} else {
-		ts := unix.NsecToTimespec(roundUp(timeout, waitGrain))
+		ts := toTimespec(timeout)
 		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(l.ep), events, most, uintptr(unsafe.Pointer(&ts)), 0, 0)
 	}
 	return l.waitedFor(n, errno)
@@ -99,13 +99,20 @@ func (l *loop) waitedFor(n uintptr, errno syscall.Errno) int {
 		return int(n)
 	case unix.EINTR:
 		return 0
-	case unix.ENOSYS: // epoll_pwait2, which a kernel before 5.11 does not have
+	case unix.ENOSYS, unix.EPERM: // epoll_pwait2, which a kernel before 5.11, or a filter, does not know
 		if !l.coarse {
 			l.coarse = true
 			return 0
 		}
 	}
 	panic("epoll_wait: " + errno.Error())
+}
+
+// toTimespec is a timeout of epoll_pwait2(2): seconds and nanoseconds, of 64 bits
+// on any machine.
+func toTimespec(ns int64) [2]int64 {
+	ns = roundUp(ns, waitGrain)
+	return [2]int64{ns / int64(time.Second), ns % int64(time.Second)}
 }
 
 // toMilliseconds is a timeout of epoll_wait(2).

@@ -73,7 +73,7 @@ func (s *Session) found(j queue.Job, err error) {
 		s.reply(proto.NotFound)
 		return
 	}
-	s.send(proto.AppendFound, j)
+	s.send(j, false)
 }
 
 // answer replies to a reserve, nothing while it waits, or to a kick that took
@@ -81,7 +81,7 @@ func (s *Session) found(j queue.Job, err error) {
 func (s *Session) answer(w queue.Wake) {
 	switch j := w.Job; w.Outcome {
 	case queue.Given:
-		s.send(proto.AppendReserved, j)
+		s.send(j, true)
 	case queue.DeadlineSoon:
 		s.reply(proto.DeadlineSoon)
 	case queue.TimedOut:
@@ -108,7 +108,7 @@ func (s *Session) reserve(now int64, timeout time.Duration) {
 	}
 	j, outcome := s.service.engine.Reserve(now, s.client, timeout)
 	if outcome == queue.Given {
-		s.send(proto.AppendReserved, j)
+		s.send(j, true)
 		return
 	}
 	s.answer(queue.Wake{Outcome: outcome})
@@ -121,7 +121,7 @@ func reserveJob(s *Session, now int64, cmd *proto.Command) {
 		s.done(err, "")
 		return
 	}
-	s.send(proto.AppendReserved, j)
+	s.send(j, true)
 }
 
 func deleteJob(s *Session, _ int64, cmd *proto.Command) {

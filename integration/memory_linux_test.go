@@ -80,12 +80,13 @@ func takeAll(c *client, size int, f func(n int)) {
 	}
 }
 
-// wantResident fails the test if a server has more memory.
+// wantResident fails the test if a server has more memory. What the race detector
+// keeps beside each byte is not the server's.
 func wantResident(t *testing.T, s *server, when string, want int) {
 	t.Helper()
 	got := residentMemory(t, s.Pid)
 	t.Logf("%s: %d MB of memory", when, got>>20)
-	if got > want {
+	if got > want && !raceDetector {
 		t.Errorf("%s: got %d MB of memory, want %d at most", when, got>>20, want>>20)
 	}
 }

@@ -38,6 +38,7 @@ const (
 	groupListening = "Listening"
 	groupJobs      = "Jobs"
 	groupJournal   = "Journal"
+	groupHTTP      = "HTTP and metrics"
 	groupServing   = "Serving"
 	groupMessages  = "Messages"
 	groupOld       = "For old command lines"
@@ -100,13 +101,43 @@ func Options() []Option {
 			Short: "-F", Long: "--no-fsync", Env: "SPOKED_NO_FSYNC",
 			Group: groupJournal,
 			Help:  "never sync: a crash of spoked loses nothing,\na power cut anything",
-			set:   setNoFsync,
+			set:   setSwitch(func(c *Config) *bool { return &c.NoFsync }),
 		},
 		{
 			Short: "-s", Long: "--journal-segment-size", Env: "SPOKED_JOURNAL_SEGMENT_SIZE", Value: "BYTES", Default: "10485760",
 			Group: groupJournal,
 			Help:  "size of one journal file; on disk is twice\nwhat the jobs need, and two files, at most",
 			set:   setJournalSegmentSize,
+		},
+		{
+			Long: "--http", Env: "SPOKED_HTTP", Value: "ADDR", Default: DefaultHTTP,
+			Group: groupHTTP,
+			Help:  "HOST:PORT for the HTTP API and metrics, or\noff; if the default is in use, a warning and\nno HTTP",
+			set:   setHTTP,
+		},
+		{
+			Long: "--http-token-file", Env: "SPOKED_HTTP_TOKEN_FILE", Value: "FILE",
+			Group: groupHTTP,
+			Help:  "who may do what: on each line a role (read,\nproduce, work or admin), the SHA-256 of a\ntoken in hexadecimal, and a name",
+			set:   setText("file", func(c *Config) *string { return &c.HTTPTokens }),
+		},
+		{
+			Long: "--http-insecure", Env: "SPOKED_HTTP_INSECURE",
+			Group: groupHTTP,
+			Help:  "serve other hosts without tokens: whoever\nreaches the address may do anything",
+			set:   setSwitch(func(c *Config) *bool { return &c.HTTPInsecure }),
+		},
+		{
+			Long: "--metrics-tubes", Env: "SPOKED_METRICS_TUBES", Value: "N", Default: "1000",
+			Group: groupHTTP,
+			Help:  "how many tubes have metrics of their own; the\nothers are summed",
+			set:   setMetricsTubes,
+		},
+		{
+			Long: "--statsd", Env: "SPOKED_STATSD", Value: "ADDR",
+			Group: groupHTTP,
+			Help:  "HOST:PORT of a StatsD server, to which the\nmetrics are sent every ten seconds",
+			set:   setStatsD,
 		},
 		{
 			Long: "--compat", Env: "SPOKED_COMPAT", Value: "VERSION", Default: "1.13",
@@ -262,13 +293,16 @@ func setFsyncInterval(inv *Invocation, value string) error {
 	return nil
 }
 
-func setNoFsync(inv *Invocation, value string) error {
-	noFsync, err := strconv.ParseBool(value)
-	if err != nil {
-		return fmt.Errorf("invalid switch: %s (want 0 or 1)", value)
+// setSwitch returns a setter for what is either on or off.
+func setSwitch(field func(*Config) *bool) func(*Invocation, string) error {
+	return func(inv *Invocation, value string) error {
+		on, err := strconv.ParseBool(value)
+		if err != nil {
+			return fmt.Errorf("invalid switch: %s (want 0 or 1)", value)
+		}
+		*field(&inv.Config) = on
+		return nil
 	}
-	inv.Config.NoFsync = noFsync
-	return nil
 }
 
 func setJournalSegmentSize(inv *Invocation, value string) error {
@@ -298,6 +332,46 @@ func setTransport(inv *Invocation, value string) error {
 	}
 	set := setChoice("transport", func(c *Config) *Transport { return &c.Transport }, TransportEpoll, TransportNet)
 	return set(inv, value)
+}
+
+func setHTTP(inv *Invocation, value string) error {
+	if value != HTTPOff {
+		if err := checkAddress(value); err != nil {
+			return fmt.Errorf("invalid address: %s (want HOST:PORT or off)", value)
+		}
+	}
+	inv.Config.HTTP, inv.Config.HTTPExplicit = value, true
+	return nil
+}
+
+func setStatsD(inv *Invocation, value string) error {
+	if err := checkAddress(value); err != nil {
+		return err
+	}
+	inv.Config.StatsD = value
+	return nil
+}
+
+// checkAddress returns an error unless value is HOST:PORT. The host may be empty,
+// and the port is a number.
+func checkAddress(value string) error {
+	_, port, err := net.SplitHostPort(value)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("invalid address: %s (want HOST:PORT)", value)
+	}
+	return nil
+}
+
+func setMetricsTubes(inv *Invocation, value string) error {
+	n, err := strconv.ParseUint(value, 10, 31)
+	if err != nil {
+		return fmt.Errorf("invalid number: %s", value)
+	}
+	inv.Config.MetricsTubes = int(n)
+	return nil
 }
 
 // setVerbose adds, so that flags repeat and build on the environment.

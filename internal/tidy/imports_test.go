@@ -38,6 +38,7 @@ var mayImport = []layer{
 	}},
 	{"internal/config", []string{"proto", "github.com/dustin/go-humanize"}},
 	{"internal/control", nil},
+	{"internal/api", nil},
 	{"internal/journal", []string{"persist", "queue", "go.uber.org/zap", "golang.org/x/sys"}},
 	{"internal/session", []string{"persist", "proto", "queue"}},
 	{"persist", []string{"queue", "golang.org/x/sys"}},

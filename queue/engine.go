@@ -127,6 +127,9 @@ func (e *Engine) random() uint64 { return e.rand.Uint64() }
 // Drain has all puts refused from now on.
 func (e *Engine) Drain() { e.draining = true }
 
+// Undrain has puts taken again.
+func (e *Engine) Undrain() { e.draining = false }
+
 // Draining reports whether puts are refused.
 func (e *Engine) Draining() bool { return e.draining }
 

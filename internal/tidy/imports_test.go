@@ -32,6 +32,8 @@ var mayImport = []layer{
 		"internal/config", "internal/control", "internal/journal", "internal/server", "internal/session", "queue",
 		"github.com/coreos/go-systemd/v22", "go.uber.org/zap", "golang.org/x/sys",
 	}},
+	{"internal/httpapi", []string{"internal/api", "internal/manage", "proto", "queue", "github.com/goccy/go-yaml"}},
+	{"internal/manage", []string{"queue"}},
 	{"internal/server", []string{
 		"internal/journal", "internal/session", "proto",
 		"go.uber.org/zap", "golang.org/x/sys",

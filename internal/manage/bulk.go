@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -55,9 +56,6 @@ func (m *Manager) Bulk(ctx context.Context, b Bulk) (*BulkResult, error) {
 			return nil, err
 		}
 		batch = max(batch, newest)
-		if err := p.rest(ctx); err != nil {
-			return nil, err
-		}
 	}
 	return r, m.server.Await(ctx, batch)
 }
@@ -65,19 +63,17 @@ func (m *Manager) Bulk(ctx context.Context, b Bulk) (*BulkResult, error) {
 // bulkPortion looks at some jobs, and does to those found what is to be done.
 func (m *Manager) bulkPortion(ctx context.Context, b *Bulk, r *BulkResult, p *pace) (batch uint64, err error) {
 	var unsearched []queue.Job
-	held := func(e *queue.Engine, now int64) {
-		p.hold(func() {
-			var found []uint64
-			found, unsearched = b.find(e, now, r, p)
-			err = b.apply(m, e, now, found, r)
-		})
+	hold := m.view
+	if !b.DryRun {
+		hold = func(f func(*queue.Engine, int64)) { batch = m.server.Do(f) }
 	}
-	if b.DryRun {
-		m.server.View(held)
-	} else {
-		batch = m.server.Do(held)
-	}
-	if err != nil {
+	var failed error
+	err = m.portion(ctx, p, hold, func(e *queue.Engine, now int64) {
+		var found []uint64
+		found, unsearched = b.find(e, now, r, p.work)
+		failed = b.apply(m, e, now, found, r)
+	})
+	if err = cmp.Or(err, failed); err != nil {
 		return batch, err
 	}
 	matching, err := m.searched(ctx, b, unsearched)
@@ -99,14 +95,14 @@ func (m *Manager) bulkPortion(ctx context.Context, b *Bulk, r *BulkResult, p *pa
 
 // find returns the jobs of a portion, and those whose bodies are in the journal
 // alone and have to be searched. The mutex is held.
-func (b *Bulk) find(e *queue.Engine, now int64, r *BulkResult, p *pace) (found []uint64, unsearched []queue.Job) {
+func (b *Bulk) find(e *queue.Engine, now int64, r *BulkResult, work int) (found []uint64, unsearched []queue.Job) {
 	const stepsOfOne = 8 // a job that is changed is worth so many that are looked at
 	q := queue.Query{Tube: b.Tube, States: b.States, Contains: b.Contains, Until: b.Until}
-	most := p.work / stepsOfOne
+	most := work / stepsOfOne
 	if b.Limit > 0 {
 		most = min(most, b.Limit-r.Matched)
 	}
-	last, end := e.Find(now, &q, r.Last, p.work, func(k *queue.Found) bool {
+	last, end := e.Find(now, &q, r.Last, work, func(k *queue.Found) bool {
 		if k.Unsearched {
 			unsearched = append(unsearched, k.Job)
 		} else {
@@ -115,7 +111,7 @@ func (b *Bulk) find(e *queue.Engine, now int64, r *BulkResult, p *pace) (found [
 		return len(found)+len(unsearched) < most
 	})
 	r.Last, r.Complete = last, end
-	r.Examined += p.work
+	r.Examined += work
 	return found, unsearched
 }
 

@@ -2,6 +2,7 @@ package manage
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ type hub struct {
 	ring      []queue.Event
 	next      uint64 // number of the next event; it is at ring[next % len(ring)]
 	first     uint64 // number of the oldest event that is there, or next
+	since     uint64 // number of the first event of those that are observed now
 	listeners map[*Listener]struct{}
 	observing bool
 	idle      *time.Timer // stops observing; nil while somebody listens
@@ -37,7 +39,7 @@ func (h *hub) open(s Server, size int, linger time.Duration, now time.Time) {
 	h.server, h.linger = s, linger
 	h.ring = make([]queue.Event, size)
 	h.next = uint64(now.UnixMicro())
-	h.first = h.next
+	h.first, h.since = h.next, h.next
 	h.listeners = map[*Listener]struct{}{}
 }
 
@@ -67,7 +69,7 @@ func (h *hub) observe() {
 	is := h.observing
 	if h.observing = want; want && !is {
 		h.next++ // what has happened in between is missing
-		h.first = h.next
+		h.first, h.since = h.next, h.next
 	}
 	h.mu.Unlock()
 	if want != is {
@@ -179,8 +181,8 @@ func (l *Listener) Close() {
 
 // Next blocks until there are events that are listened to, ctx ends, or the
 // manager stops, and appends them to events, at most as many as it has room for.
-// dropped is how many numbers have been skipped before them: so many events, of
-// any kind, are missing. An empty answer without an error is not given, unless
+// dropped is how many events, of any kind, are missing before them, or Unknown. An
+// empty answer without an error is not given, unless
 // events were dropped.
 func (l *Listener) Next(ctx context.Context, m *Manager, events []Event) (_ []Event, dropped uint64, err error) {
 	for {
@@ -197,6 +199,9 @@ func (l *Listener) Next(ctx context.Context, m *Manager, events []Event) (_ []Ev
 	}
 }
 
+// Unknown is a number of events that nobody has counted.
+const Unknown = math.MaxUint64
+
 // readLimit is how many events are read while others may not write.
 const readLimit = 1024
 
@@ -211,7 +216,11 @@ func (l *Listener) read(events []Event) (_ []Event, dropped uint64) {
 				h.mu.Unlock()
 				return events, 0
 			}
-			dropped += h.first - l.at
+			if l.at < h.since {
+				dropped = Unknown
+			} else {
+				dropped += h.first - l.at
+			}
 			l.at = h.first
 		}
 		for n := 0; n < readLimit && l.at < h.next && len(events) < cap(events); n++ {

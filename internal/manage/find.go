@@ -91,9 +91,12 @@ func (m *Manager) each(ctx context.Context, s Search, l *List, f func(*Listed) b
 	for {
 		found = found[:0]
 		end := false
-		m.server.View(func(e *queue.Engine, now int64) {
-			p.hold(func() { found, end = s.portion(e, now, &p, l, found) })
+		err := m.portion(ctx, &p, m.view, func(e *queue.Engine, now int64) {
+			found, end = s.portion(e, now, p.work, l, found)
 		})
+		if err != nil {
+			return err
+		}
 		for i := range found {
 			j := &found[i]
 			matches, err := m.complete(ctx, &s, j, &fetched)
@@ -111,9 +114,6 @@ func (m *Manager) each(ctx context.Context, s Search, l *List, f func(*Listed) b
 		if l.Complete = end; end || l.Examined >= mostExamined || time.Now().After(until) {
 			return nil
 		}
-		if err := p.rest(ctx); err != nil {
-			return err
-		}
 	}
 }
 
@@ -125,10 +125,10 @@ func (s *Search) bound(m *Manager) {
 }
 
 // portion adds to found what is found in a portion. The mutex is held.
-func (s *Search) portion(e *queue.Engine, now int64, p *pace, l *List, found []Listed) (_ []Listed, end bool) {
+func (s *Search) portion(e *queue.Engine, now int64, work int, l *List, found []Listed) (_ []Listed, end bool) {
 	q := queue.Query{Tube: s.Tube, States: s.States, Contains: s.Contains, Until: s.Until}
 	room := portionBytes
-	last, end := e.Find(now, &q, l.Last, p.work, func(k *queue.Found) bool {
+	last, end := e.Find(now, &q, l.Last, work, func(k *queue.Found) bool {
 		j := Listed{JobStats: k.JobStats, Size: uint32(len(k.Job.Body)) + k.Job.Stored, Unsearched: k.Unsearched}
 		if k.Job.Stored > 0 {
 			j.job = k.Job
@@ -140,7 +140,7 @@ func (s *Search) portion(e *queue.Engine, now int64, p *pace, l *List, found []L
 		return room > 0
 	})
 	l.Last = last
-	l.Examined += p.work
+	l.Examined += work
 	return found, end
 }
 

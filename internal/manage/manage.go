@@ -4,9 +4,9 @@
 //
 // Whoever holds the server's mutex keeps everybody else waiting. So nothing
 // here holds it for longer than about a tenth of a millisecond: what takes
-// longer is done in portions, between which it rests seven times as long as it
-// has held the mutex. Others lose an eighth of the time at most, however much
-// is searched.
+// longer is done in portions, after each of which it leaves the mutex to others
+// for seven times as long as it has held it. So these lose an eighth of the time
+// at most, however much is searched, and by however many.
 //
 // Values go in and out as those of package queue; internal/httpapi has their
 // JSON.
@@ -67,6 +67,7 @@ type Manager struct {
 	holder *queue.Client // has all leases; under the server's mutex, as also what it uses
 	key    [32]byte      // of the leases' marks
 	waits  chan struct{} // has one for each reserve that waits
+	gate   chan struct{} // has one from the beginning of a portion until the next may begin
 	events hub
 
 	stop     sync.Once
@@ -87,6 +88,7 @@ func New(s Server, opts Options) *Manager {
 	m := &Manager{
 		server:   s,
 		waits:    make(chan struct{}, opts.MaxWaits),
+		gate:     make(chan struct{}, 1),
 		stopping: make(chan struct{}),
 	}
 	_, _ = rand.Read(m.key[:]) // never fails
@@ -123,32 +125,34 @@ const (
 )
 
 // pace finds out how much can be done in a portion.
-type pace struct {
-	work int // steps of a portion
-	held time.Duration
-}
+type pace struct{ work int } // steps
 
 func newPace() pace { return pace{work: firstWork} }
 
-// hold calls f, which does about p.work steps, and notes how long it took. It
-// is called with the mutex held.
-func (p *pace) hold(f func()) {
-	began := time.Now()
-	f()
-	p.held = time.Since(began)
-	if p.held > holdTime {
+// portion calls f, which does about p.work steps, with the mutex held by hold,
+// which is a method of the server. After that the mutex is left to others for a
+// while: the next portion, of whatever operation, waits as long, or until ctx
+// ends.
+func (m *Manager) portion(ctx context.Context, p *pace, hold func(func(*queue.Engine, int64)), f func(e *queue.Engine, now int64)) error {
+	select {
+	case m.gate <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	var held time.Duration
+	hold(func(e *queue.Engine, now int64) {
+		began := time.Now()
+		f(e, now)
+		held = time.Since(began)
+	})
+	time.AfterFunc(held*restRate, func() { <-m.gate })
+	if held > holdTime {
 		p.work = max(leastWork, p.work*3/4)
-	} else if p.held < holdTime/2 {
+	} else if held < holdTime/2 {
 		p.work = min(mostWork, p.work*5/4)
 	}
+	return nil
 }
 
-// rest lets others use the engine. It returns early with ctx's error.
-func (p *pace) rest(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(p.held * restRate):
-		return nil
-	}
-}
+// view is what a portion that changes nothing is held by.
+func (m *Manager) view(f func(*queue.Engine, int64)) { m.server.View(f) }

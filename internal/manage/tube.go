@@ -33,23 +33,19 @@ func (m *Manager) TubeStats(ctx context.Context, names []string, f func(queue.Tu
 	for len(names) > 0 {
 		n := 0
 		stats := make([]queue.TubeStats, 0, min(len(names), p.work))
-		m.server.View(func(e *queue.Engine, now int64) {
-			p.hold(func() {
-				for ; n < min(len(names), p.work); n++ {
-					if s, err := e.TubeStats(now, []byte(names[n])); err == nil {
-						stats = append(stats, s)
-					}
+		err := m.portion(ctx, &p, m.view, func(e *queue.Engine, now int64) {
+			for ; n < min(len(names), p.work); n++ {
+				if s, err := e.TubeStats(now, []byte(names[n])); err == nil {
+					stats = append(stats, s)
 				}
-			})
+			}
 		})
+		if err != nil {
+			return err
+		}
 		names = names[n:]
 		for _, s := range stats {
 			f(s)
-		}
-		if len(names) > 0 {
-			if err := p.rest(ctx); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -73,17 +69,13 @@ func (m *Manager) OldestReady(ctx context.Context, tube string) (created int64, 
 	pos, end := 0, false
 	p := newPace()
 	for !end && pos < oldestLooks {
-		m.server.View(func(e *queue.Engine, _ int64) {
-			p.hold(func() {
-				var c int64
-				c, end = e.OldestReady(tube, &pos, p.work)
-				created = min(created, c)
-			})
+		err := m.portion(ctx, &p, m.view, func(e *queue.Engine, _ int64) {
+			var c int64
+			c, end = e.OldestReady(tube, &pos, p.work)
+			created = min(created, c)
 		})
-		if !end {
-			if err := p.rest(ctx); err != nil {
-				return 0, false, err
-			}
+		if err != nil {
+			return 0, false, err
 		}
 	}
 	return created, end && created != math.MaxInt64, nil

@@ -28,7 +28,7 @@ type Program struct {
 	Stdout, Stderr io.Writer
 	// Serve runs a server until it is told to stop. An error that holds a
 	// [config.ExitError] chooses the exit code.
-	Serve func(cfg config.Config, stderr io.Writer) error
+	Serve func(inv *config.Invocation, stderr io.Writer) error
 }
 
 // Run does what argv asks for and returns the exit code.
@@ -73,7 +73,7 @@ func (p *Program) run(name string, args []string) error {
 		_, err := io.WriteString(p.Stdout, config.Help(name))
 		return err
 	}
-	return p.Serve(inv.Config, p.Stderr)
+	return p.Serve(&inv, p.Stderr)
 }
 
 // complain prints a message the way beanstalkd does.

@@ -192,7 +192,7 @@ func (p *parser) file(settings []setting) error {
 // one, or "" if none is near.
 func (p *parser) suggest(unknown string) string {
 	unknown = strings.ReplaceAll(strings.ToLower(unknown), "_", "-")
-	best, least := "", 1+len(unknown)/3
+	best, least := "", 1+max(2, len(unknown)/3)
 	for i := range p.options {
 		if key := p.options[i].Key(); key != "" {
 			if n := distance(unknown, key); n < least {

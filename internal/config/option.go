@@ -25,6 +25,8 @@ type Option struct {
 	Value string
 	// Default describes the value in force when none is given, if there is one.
 	Default string
+	// Example is a value for those that have no default, or empty for a switch.
+	Example string
 	// Group is the heading in the help text; a group's options are neighbours.
 	Group string
 	// Help is one or two lines of text.
@@ -73,7 +75,7 @@ func Options() []Option {
 			Group: groupListening,
 			Help:  "host name, IP address or unix:PATH",
 			set:   setText("address", func(c *Config) *string { return &c.Listen }),
-			get:   text(func(c *Config) string { return c.Listen }),
+			get:   listenOf,
 		},
 		{
 			Short: "-p", Long: "--port", Env: "SPOKED_PORT", Value: "PORT", Default: "11300",
@@ -83,7 +85,7 @@ func Options() []Option {
 			get:   number(func(c *Config) int64 { return int64(c.Port) }),
 		},
 		{
-			Short: "-u", Long: "--user", Env: "SPOKED_USER", Value: "USER",
+			Short: "-u", Long: "--user", Env: "SPOKED_USER", Value: "USER", Example: "nobody",
 			Group: groupListening,
 			Help:  "become this user, and its group, once the\nsocket is bound",
 			set:   setText("user", func(c *Config) *string { return &c.User }),
@@ -114,7 +116,7 @@ func Options() []Option {
 			Live:  true,
 		},
 		{
-			Short: "-b", Long: "--journal", Env: "SPOKED_JOURNAL", Value: "DIR",
+			Short: "-b", Long: "--journal", Env: "SPOKED_JOURNAL", Value: "DIR", Example: "/var/lib/spoked",
 			Group: groupJournal,
 			Help:  "keep jobs in this directory, which must\nexist; else they are gone when spoked stops",
 			set:   setText("directory", func(c *Config) *string { return &c.Journal }),
@@ -150,7 +152,7 @@ func Options() []Option {
 			get:   text(func(c *Config) string { return c.HTTP }),
 		},
 		{
-			Long: "--http-token-file", Env: "SPOKED_HTTP_TOKEN_FILE", Value: "FILE",
+			Long: "--http-token-file", Env: "SPOKED_HTTP_TOKEN_FILE", Value: "FILE", Example: "/etc/spoked/tokens",
 			Group: groupHTTP,
 			Help:  "who may do what: on each line a role (read,\nproduce, work or admin), the SHA-256 of a\ntoken in hexadecimal, and a name",
 			set:   setText("file", func(c *Config) *string { return &c.HTTPTokens }),
@@ -173,7 +175,7 @@ func Options() []Option {
 			Live:  true,
 		},
 		{
-			Long: "--statsd", Env: "SPOKED_STATSD", Value: "ADDR",
+			Long: "--statsd", Env: "SPOKED_STATSD", Value: "ADDR", Example: "127.0.0.1:8125",
 			Group: groupHTTP,
 			Help:  "HOST:PORT of a StatsD server, to which the\nmetrics are sent every ten seconds",
 			set:   setStatsD,
@@ -261,6 +263,13 @@ func number(field func(*Config) int64) func(*Config) any {
 
 func truth(field func(*Config) bool) func(*Config) any {
 	return func(c *Config) any { return field(c) }
+}
+
+func listenOf(c *Config) any {
+	if c.Listen == "" {
+		return "0.0.0.0"
+	}
+	return c.Listen
 }
 
 func memoryOf(c *Config) any {

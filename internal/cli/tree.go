@@ -112,7 +112,7 @@ func (p *Program) tree(name string) *cobra.Command {
 
 // toolCommands returns what works without a server, or brings its own client.
 func (p *Program) toolCommands() []*cobra.Command {
-	return []*cobra.Command{p.journalCommand(), p.backupCommand(), p.benchCommand(), p.manCommand()}
+	return []*cobra.Command{p.journalCommand(), p.backupCommand(), p.benchCommand(), p.configCommand(), p.manCommand()}
 }
 
 // isCommand reports whether word is the name of a command of root, one that shells

@@ -1,11 +1,12 @@
-// Package config turns a command line and an environment into the settings of
-// a spoked server.
+// Package config turns a command line, an environment and a file into the settings
+// of a spoked server.
 //
 // It is values only: nothing here opens a socket, logs or acts on a setting, and
-// the one look outside is at the system's list of services, for -p NAME. One
-// table of options (see [Options]) is all there is to know about a setting; the
-// flags, the environment variables and the help text are read from it, so an
-// option added to the table works, and is documented, everywhere.
+// it looks outside only at the file that it is told of, and at the system's list of
+// services, for -p NAME. One table of options (see [Options]) is all there is to
+// know about a setting; the flags, the environment variables, the keys of the file,
+// the help text and docs/config.md are made from it, so an option added to the table
+// works, and is documented, everywhere.
 //
 // Command lines are beanstalkd's: the same letters, the same way to run them
 // together, the same complaints. Each option has a long name and a variable as

@@ -27,6 +27,10 @@ var mayImport = []layer{
 		"internal/bench", "internal/config", "internal/control", "internal/daemon", "internal/journal",
 		"github.com/spf13/pflag",
 	}},
+	{"internal/top", []string{
+		"internal/api",
+		"charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/charmbracelet/x/term",
+	}},
 	{"internal/bench", []string{"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/sys"}},
 	{"internal/daemon", []string{
 		"internal/config", "internal/control", "internal/journal", "internal/server", "internal/session", "queue",

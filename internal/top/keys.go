@@ -193,13 +193,14 @@ func (m *model) paste(text string) {
 
 // A prompt is a question on the last line, before something is done to a tube.
 type prompt struct {
-	question string
-	number   string // the answer so far
-	asks     bool   // for a number; otherwise for nothing but a yes
-	unit     string
-	most     int
-	fresh    bool // the number is the one suggested: typing replaces it
-	do       func(n int) tea.Cmd
+	before, tube, after string // the question
+
+	number string // the answer so far
+	asks   bool   // for a number; otherwise for nothing but a yes
+	unit   string
+	most   int
+	fresh  bool // the number is the one suggested: typing replaces it
+	do     func(n int) tea.Cmd
 }
 
 // add takes what was typed.
@@ -251,7 +252,7 @@ func (m *model) askPause() {
 	}
 	name := r.Name
 	if r.PauseLeft > 0 {
-		m.prompt = &prompt{question: "Resume " + name + "?", do: func(int) tea.Cmd {
+		m.prompt = &prompt{before: "Resume ", tube: name, after: "?", do: func(int) tea.Cmd {
 			return m.command(func(ctx context.Context, s Source) (string, error) {
 				return name + " is resumed", s.Pause(ctx, name, 0)
 			})
@@ -259,7 +260,7 @@ func (m *model) askPause() {
 		return
 	}
 	m.prompt = &prompt{
-		question: "Pause " + name + " for", unit: "seconds", asks: true, number: "60", fresh: true, most: 1<<31 - 1,
+		before: "Pause ", tube: name, after: " for", unit: "seconds", asks: true, number: "60", fresh: true, most: 1<<31 - 1,
 		do: func(n int) tea.Cmd {
 			return m.command(func(ctx context.Context, s Source) (string, error) {
 				d := time.Duration(n) * time.Second
@@ -284,7 +285,7 @@ func (m *model) askKick() {
 		return
 	}
 	m.prompt = &prompt{
-		question: fmt.Sprintf("Kick (of %s %s jobs in %s)", count(n), kind, name), unit: "jobs",
+		before: fmt.Sprintf("Kick (of %s %s jobs in ", count(n), kind), tube: name, after: ")", unit: "jobs",
 		asks: true, number: strconv.FormatInt(n, 10), fresh: true, most: 1<<31 - 1,
 		do: func(n int) tea.Cmd {
 			return m.command(func(ctx context.Context, s Source) (string, error) {

@@ -167,7 +167,11 @@ func (m *model) drawRates(s *screen) {
 	for _, x := range list {
 		room -= len(x.name) + 1 + 5 + 2
 	}
-	cells := min(room/len(list), trendLength)
+	pictures := len(list)
+	if room < 10*pictures { // the timeouts go without
+		pictures--
+	}
+	cells := min(room/pictures, trendLength)
 	s.add(st.dim, title)
 	for i, x := range list {
 		if i > 0 {
@@ -178,7 +182,7 @@ func (m *model) drawRates(s *screen) {
 		if x.name == "timeout" && x.value > 0 {
 			look = st.warn
 		}
-		if cells < 4 {
+		if cells < 4 || i >= pictures {
 			s.add(look, perSecond(x.value))
 			continue
 		}
@@ -270,7 +274,9 @@ func (m *model) drawLast(s *screen) {
 	switch {
 	case m.prompt != nil:
 		p := m.prompt
-		s.add(st.warn, p.question)
+		answer := len(p.before) + len(p.after) + len(" ▏ ") + len(p.number) + len(p.unit)
+		name, _ := cut(printable([]byte(p.tube)), max(8, s.width-answer))
+		s.add(st.warn, p.before+name+p.after)
 		if p.asks {
 			s.add(st.strong, " "+p.number+"▏").add(st.usual, " "+p.unit)
 			m.keys(s, "  ", "enter", "do it", "esc", "leave it")
@@ -296,10 +302,15 @@ func (m *model) drawLast(s *screen) {
 		if m.filter != "" {
 			s.add(st.strong, "/"+m.filter+" ")
 		}
-		m.keys(s, "", "enter", "look", "s", "sort", "r", "reverse", "/", "filter", "p", "pause", "K", "kick", "?", "help", "q", "quit")
-		if m.shown != nil && len(m.rows) > 0 {
-			s.atRight(st.dim, fmt.Sprintf("%d/%d", m.cursor+1, len(m.rows)))
+		place := ""
+		if len(m.rows) > 0 {
+			place = fmt.Sprintf(" %d/%d", m.cursor+1, len(m.rows))
 		}
+		whole := s.width
+		s.width -= len(place)
+		m.keys(s, "", "enter", "look", "s", "sort", "r", "reverse", "/", "filter", "?", "help", "q", "quit", "p", "pause", "K", "kick", "space", "hold")
+		s.width = whole
+		s.atRight(st.dim, strings.TrimSpace(place))
 	}
 	s.end()
 }

@@ -30,6 +30,9 @@ type wire struct {
 	adds string // what the server answers to capabilities, "" if it does not know that
 }
 
+// errForeign is of a server that answers what this protocol does not have.
+var errForeign = errors.New("it does not speak beanstalkd's protocol")
+
 // maxReply is the most bytes that a reply may have: more than any list of tubes and
 // any body that a server lets through as a rule.
 const maxReply = 1 << 28
@@ -57,24 +60,32 @@ func (w *wire) talk(ctx context.Context, f func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if w.conn == nil {
-		if err := w.connect(ctx); err != nil {
-			return err
+	fresh := w.conn == nil
+	if fresh {
+		if err := w.dial(ctx); err != nil {
+			return fmt.Errorf("cannot reach %s: %w", w.addr, plain(err))
 		}
 	}
 	conn := w.conn
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	err := f()
-	if err == nil || errors.Is(err, ErrNoTube) || isRefusal(err) {
+	var err error
+	if fresh {
+		err = w.greet()
+	}
+	if err == nil {
+		err = f()
+	}
+	switch {
+	case err == nil || errors.Is(err, ErrNoTube) || isRefusal(err):
 		return err
+	case ctx.Err() != nil:
+		err = fmt.Errorf("%s does not answer: %w", w.addr, context.Cause(ctx))
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		err = fmt.Errorf("%s has closed the connection", w.addr)
+	default:
+		err = fmt.Errorf("%s: %w", w.addr, plain(err))
 	}
 	w.hangUp()
-	if ctx.Err() != nil {
-		return fmt.Errorf("%s does not answer: %w", w.addr, context.Cause(ctx))
-	}
-	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s has closed the connection", w.addr)
-	}
 	return err
 }
 
@@ -88,28 +99,27 @@ type refusal struct{ command, reply string }
 
 func (r *refusal) Error() string { return fmt.Sprintf("%s: the server says %s", r.command, r.reply) }
 
-// connect connects, and asks what the server can do.
-func (w *wire) connect(ctx context.Context) error {
+// dial connects.
+func (w *wire) dial(ctx context.Context) error {
 	network, addr := "tcp", w.addr
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		network, addr = "unix", path
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-	if err != nil {
-		return fmt.Errorf("cannot reach %s: %w", w.addr, plain(err))
+	if err == nil {
+		w.conn, w.in = conn, bufio.NewReaderSize(conn, 1<<16)
 	}
-	w.conn, w.in = conn, bufio.NewReaderSize(conn, 1<<16)
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	w.adds = ""
+	return err
+}
+
+// greet asks what the server can do that beanstalkd cannot.
+func (w *wire) greet() error {
 	line, body, err := w.ask("capabilities")
-	if err != nil {
-		w.hangUp()
-		return err
-	}
+	w.adds = ""
 	if is(line, "OK") {
 		w.adds = string(body)
 	}
-	return nil
+	return err
 }
 
 // plain takes off what the net package puts in front of an error and the message
@@ -134,17 +144,20 @@ func (w *wire) reply() (line string, body []byte, err error) {
 	text, err := w.in.ReadSlice('\n')
 	if err != nil {
 		if errors.Is(err, bufio.ErrBufferFull) {
-			return "", nil, fmt.Errorf("%s does not speak beanstalkd's protocol", w.addr)
+			return "", nil, errForeign
 		}
 		return "", nil, err
 	}
 	line = strings.TrimRight(string(text), "\r\n")
+	if word, _, _ := strings.Cut(line, " "); strings.Trim(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" || word == "" {
+		return "", nil, fmt.Errorf("%w: %.60q", errForeign, line)
+	}
 	if !is(line, "OK") && !is(line, "FOUND") {
 		return line, nil, nil
 	}
 	size, err := strconv.Atoi(line[strings.LastIndexByte(line, ' ')+1:])
 	if err != nil || size < 0 || size > maxReply {
-		return "", nil, fmt.Errorf("%s does not speak beanstalkd's protocol: %q", w.addr, line)
+		return "", nil, fmt.Errorf("%w: %q", errForeign, line)
 	}
 	body = make([]byte, size+len("\r\n"))
 	if _, err := io.ReadFull(w.in, body); err != nil {

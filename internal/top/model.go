@@ -28,6 +28,7 @@ type model struct {
 	failures int   // one after the other
 
 	rows     []*row // of shown, as sorted and filtered
+	longest  int    // of their names
 	cursor   int    // in rows
 	selected string // the tube that the cursor stays on; "": the first row, whichever
 	offset   int    // the first row on the screen
@@ -187,7 +188,7 @@ func (m *model) sort() {
 	if m.shown == nil {
 		return
 	}
-	m.rows = order(m.shown, m.filter, &m.columns[m.sorted], m.reverse)
+	m.rows, m.longest = order(m.shown, m.filter, &m.columns[m.sorted], m.reverse)
 	if m.selected == "" {
 		m.cursor = 0
 		return

@@ -78,8 +78,8 @@ func known(n int64) float64 {
 }
 
 // order returns the rows of f the names of which contain filter, in upper or lower
-// case, sorted. It takes some milliseconds for ten thousand.
-func order(f *frame, filter string, c *column, reverse bool) []*row {
+// case, sorted, and how long the longest of these is. It takes some milliseconds for ten thousand.
+func order(f *frame, filter string, c *column, reverse bool) (rows []*row, longest int) {
 	type ranked struct {
 		key float64
 		row *row
@@ -91,6 +91,7 @@ func order(f *frame, filter string, c *column, reverse bool) []*row {
 		if filter != "" && !strings.Contains(strings.ToLower(r.Name), filter) {
 			continue
 		}
+		longest = max(longest, len(r.Name))
 		x := ranked{row: r}
 		if c.key != nil {
 			x.key = c.key(r)
@@ -117,11 +118,11 @@ func order(f *frame, filter string, c *column, reverse bool) []*row {
 		}
 		return d
 	})
-	rows := make([]*row, len(found))
+	rows = make([]*row, len(found))
 	for i := range found {
 		rows[i] = found[i].row
 	}
-	return rows
+	return rows, longest
 }
 
 func btoi(b bool) int {
@@ -138,9 +139,9 @@ type layout struct {
 	trend   int   // width of the little picture at the end, 0 without
 }
 
-// lay returns the layout for a width. The column that the table is sorted by stays
+// lay returns the layout for a width, and names so long. The column that the table is sorted by stays
 // for as long as the number of ready jobs does.
-func lay(all []column, width, sorted int) layout {
+func lay(all []column, width, sorted, longest int) layout {
 	var l layout
 	for i := range all {
 		l.columns = append(l.columns, i)
@@ -162,9 +163,11 @@ func lay(all []column, width, sorted int) layout {
 		l.columns = slices.Delete(l.columns, worst, worst+1)
 	}
 	l.name = max(room(), 0)
-	if l.name >= leastName+16 {
-		l.trend = min(trendLength, l.name/2)
-		l.name -= l.trend + 2
+	const leastTrend = 8
+	name := max(leastName, min(longest, l.name*2/3))
+	if trend := min(trendLength, l.name-name-2); trend >= leastTrend {
+		l.trend = trend
+		l.name -= trend + 2
 	}
 	return l
 }

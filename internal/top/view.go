@@ -194,7 +194,7 @@ func (m *model) drawRates(s *screen) {
 
 // drawTable draws the names of the columns and as many rows as there is room for.
 func (m *model) drawTable(s *screen, height int) {
-	l := lay(m.columns, s.width, m.sorted)
+	l := lay(m.columns, s.width, m.sorted, m.longest)
 	m.drawHeads(s, &l)
 	m.offset = min(m.offset, max(0, len(m.rows)-height))
 	m.offset = max(0, min(m.offset, m.cursor))
@@ -231,9 +231,17 @@ func (m *model) drawHeads(s *screen, l *layout) {
 		s.add(m.styles.usual, strings.Repeat(" ", c.width+1-used)).add(look, text)
 	}
 	if l.trend > 0 {
-		s.add(m.styles.head, "  "+fit("READY SO FAR", l.trend))
+		s.add(m.styles.head, "  "+fit(trendTitle(l.trend), l.trend))
 	}
 	s.end()
+}
+
+// trendTitle is what stands above the little pictures.
+func trendTitle(cells int) string {
+	if cells < len("READY SO FAR") {
+		return "SO FAR"
+	}
+	return "READY SO FAR"
 }
 
 // drawRow draws a tube. That with the cursor is drawn in one look.

@@ -35,9 +35,7 @@ func (m *model) drawInside(s *screen) {
 	}
 	room := max(0, m.height-1-top)
 	in.scroll = max(0, min(in.scroll, len(body.lines)-room))
-	for _, line := range body.lines[in.scroll:min(in.scroll+room, len(body.lines))] {
-		s.lines = append(s.lines, line)
-	}
+	s.lines = append(s.lines, body.lines[in.scroll:min(in.scroll+room, len(body.lines))]...)
 }
 
 // drawTubeFigures draws the figures of a tube; r, which may be nil, has its rates.

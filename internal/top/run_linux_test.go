@@ -111,9 +111,7 @@ func (x *terminal) wantEnd(ended <-chan error) {
 	case <-time.After(20 * time.Second):
 		x.t.Fatalf("got no end; on the terminal is %q", x.written())
 	}
-	if text := x.written(); !strings.Contains(text, "\x1b[?1049h") || strings.LastIndex(text, "\x1b[?1049l") < strings.LastIndex(text, "\x1b[?1049h") {
-		x.t.Errorf("got a terminal that was not given back: %q", text)
-	}
+	x.await("\x1b[?1049l") // the terminal is as it was
 }
 
 // TestRun plays with it on a terminal.

@@ -87,8 +87,8 @@ func TestRunFails(t *testing.T) {
 	}
 }
 
-// TestRest is how often a server is asked.
-func TestRest(t *testing.T) {
+// TestPace is how often a server is asked.
+func TestPace(t *testing.T) {
 	m := &model{interval: time.Second}
 	for took, want := range map[time.Duration]time.Duration{
 		0:                      time.Second,

@@ -37,6 +37,13 @@ func eachServer(t *testing.T, f func(t *testing.T, addr string)) {
 // spoked returns the address of a server that runs in this process.
 func spoked(t *testing.T) string {
 	t.Helper()
+	_, addr := serve(t)
+	return addr
+}
+
+// serve starts a server in this process, which ends with the test.
+func serve(t *testing.T) (*server.Server, string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +59,7 @@ func spoked(t *testing.T) string {
 		s.Close()
 		<-done
 	})
-	return l.Addr().String()
+	return s, l.Addr().String()
 }
 
 // reference starts a beanstalkd, which ends with the test.

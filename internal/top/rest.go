@@ -15,18 +15,24 @@ import (
 
 // API returns a source that asks the JSON API of a spoked. It makes calls with c, which
 // remains the caller's.
-func API(c *api.Client) Source { return &rest{client: c} }
+func API(c *api.Client) Source {
+	r := &rest{client: c}
+	r.ctx, r.stop = context.WithCancel(context.Background())
+	return r
+}
 
 // rest is the source that asks the JSON API.
 type rest struct {
 	client *api.Client
+	ctx    context.Context // ends with Close
+	stop   context.CancelFunc
 
-	// When the oldest ready jobs were put. To look for them costs the server more than
-	// all the rest, so it is asked for them less often, where that takes long.
+	// When the oldest ready jobs were put. To look for them takes the server longer than
+	// all the rest, so that is done beside, and less often where it takes long.
 	mu     sync.Mutex
-	oldest map[string]time.Time
-	asked  time.Time
-	cost   time.Duration
+	oldest map[string]time.Time // is replaced, and not changed
+	done   chan struct{}        // closed at the end of the search that is under way; nil without
+	due    time.Time            // of the next
 }
 
 const (
@@ -34,53 +40,99 @@ const (
 	pageOfTubes = 10_000
 	// oldestShare is which part of the time may be spent asking for the oldest jobs.
 	oldestShare = 20
+	// oldestWait is how long a snapshot waits for them. Most servers need less.
+	oldestWait = 200 * time.Millisecond
+	// oldestLimit is how long such a search may take.
+	oldestLimit = time.Minute
 	// clientsLooked is how many connections are looked at for those of one tube.
 	clientsLooked = 1000
 	clientsShown  = 100
 )
 
-func (r *rest) Close() error { return nil }
+func (r *rest) Close() error {
+	r.stop()
+	return nil
+}
 
 func (r *rest) Snapshot(ctx context.Context) (*Snapshot, error) {
 	status, err := r.client.Status(ctx)
 	if err != nil {
 		return nil, r.explain(err)
 	}
-	s := &Snapshot{Server: r.server(status)}
-	s.Tubes = make([]TubeFigures, 0, status.Tubes)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	start := time.Now()
-	query := api.TubesQuery{Limit: pageOfTubes, Oldest: start.Sub(r.asked) >= oldestShare*r.cost}
-	if query.Oldest {
-		r.oldest = map[string]time.Time{}
+	s := &Snapshot{Server: r.server(status), Tubes: make([]TubeFigures, 0, status.Tubes)}
+	err = r.tubes(ctx, false, func(t *api.Tube) { s.Tubes = append(s.Tubes, figures(t)) })
+	if err != nil {
+		return nil, r.explain(err)
 	}
+	oldest, now := r.oldestJobs(ctx), time.Now()
+	for i := range s.Tubes {
+		t := &s.Tubes[i]
+		if at, ok := oldest[t.Name]; ok && t.Ready > 0 {
+			t.Oldest = max(0, now.Sub(at))
+		}
+	}
+	return s, nil
+}
+
+// tubes calls f with all tubes, one page after the other.
+func (r *rest) tubes(ctx context.Context, oldest bool, f func(t *api.Tube)) error {
+	query := api.TubesQuery{Limit: pageOfTubes, Oldest: oldest}
 	for {
 		page, err := r.client.Tubes(ctx, query)
 		if err != nil {
-			return nil, r.explain(err)
+			return err
 		}
 		for i := range page.Tubes {
-			t := &page.Tubes[i]
-			if t.OldestReady != nil {
-				r.oldest[t.Name] = *t.OldestReady
-			}
-			f := figures(t)
-			if at, ok := r.oldest[t.Name]; ok && f.Ready > 0 {
-				f.Oldest = max(0, start.Sub(at))
-			}
-			s.Tubes = append(s.Tubes, f)
+			f(&page.Tubes[i])
 		}
 		if page.Next == "" {
-			break
+			return nil
 		}
 		query.After = page.Next
 	}
-	if query.Oldest {
-		r.asked = time.Now()
-		r.cost = r.asked.Sub(start)
+}
+
+// oldestJobs returns when the oldest ready job of each tube was put, as far as that is
+// known, and begins to look for it anew when it is time. It waits for that a little.
+func (r *rest) oldestJobs(ctx context.Context) map[string]time.Time {
+	r.mu.Lock()
+	if r.done == nil && !time.Now().Before(r.due) {
+		r.done = make(chan struct{})
+		go r.search(r.done)
 	}
-	return s, nil
+	done := r.done
+	r.mu.Unlock()
+	if done != nil {
+		select {
+		case <-done:
+		case <-ctx.Done():
+		case <-time.After(oldestWait):
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.oldest
+}
+
+// search looks for the oldest jobs, and closes done.
+func (r *rest) search(done chan struct{}) {
+	defer close(done)
+	ctx, cancel := context.WithTimeout(r.ctx, oldestLimit)
+	defer cancel()
+	start := time.Now()
+	found := map[string]time.Time{}
+	err := r.tubes(ctx, true, func(t *api.Tube) {
+		if t.OldestReady != nil {
+			found[t.Name] = *t.OldestReady
+		}
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	r.done, r.due = nil, now.Add(oldestShare*now.Sub(start))
+	if err == nil { // else others will tell, who ask the same server
+		r.oldest = found
+	}
 }
 
 // explain says of what is not an answer of the server where it was asked for.

@@ -19,7 +19,7 @@ import (
 // serverCommands returns what is about the server.
 func (p *Program) serverCommands() []*cobra.Command {
 	return []*cobra.Command{
-		p.statsCommand(), p.pingCommand(), p.drainCommand(true), p.drainCommand(false), p.exportCommand(), p.importCommand(),
+		p.topCommand(), p.statsCommand(), p.pingCommand(), p.drainCommand(true), p.drainCommand(false), p.exportCommand(), p.importCommand(),
 	}
 }
 

@@ -24,8 +24,12 @@ type layer struct {
 var mayImport = []layer{
 	{"cmd/spoked", []string{"internal/cli"}},
 	{"internal/cli", []string{
-		"internal/api", "internal/bench", "internal/config", "internal/control", "internal/daemon", "internal/journal", "internal/wire", "proto",
+		"internal/api", "internal/bench", "internal/config", "internal/control", "internal/daemon", "internal/journal", "internal/top", "internal/wire", "proto",
 		"github.com/dustin/go-humanize", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
+	}},
+	{"internal/top", []string{
+		"internal/api",
+		"charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/charmbracelet/x/term",
 	}},
 	{"internal/bench", []string{"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/sys"}},
 	{"internal/daemon", []string{

@@ -41,7 +41,7 @@ func (p *Program) backupCommand() *cobra.Command {
 		Args:        takes("DEST"),
 		Annotations: map[string]string{"exit": backupExits},
 	}
-	c.Flags().StringVarP(&dir, "journal", "b", p.variable("SPOKED_JOURNAL"), "the `DIR`ectory that the server was given; SPOKED_JOURNAL")
+	c.Flags().StringVarP(&dir, "journal", "b", p.variable("SPOKED_JOURNAL"), "the directory `DIR` that the server was given; SPOKED_JOURNAL")
 	r := p.remoteFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if dir == "" && (c.Flags().Changed("server") || p.variable("SPOKED_SERVER") != "") {

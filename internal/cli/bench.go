@@ -34,8 +34,8 @@ Scenarios (default: put and work):
             use, watch, ignore, list-tubes-watched, put or reserve and delete,
             quit
 
-Latency counts from when each command was to be sent, if there is a rate. Without
-one, commands are sent as fast as replies come.`
+With a rate, latency counts from when each command was to be sent. Without one,
+commands are sent as fast as replies come.`
 
 const benchExits = ` 0           done
  1           a server failed, commands failed, jobs were lost or came twice, or
@@ -86,24 +86,24 @@ func (p *Program) benchCommand() *cobra.Command {
 func (l *benchLine) flags() {
 	o, f := l.options, l.set
 	f.SortFlags = false
-	f.StringVarP(&l.options.Server.Addr, "server", "s", o.Server.Addr, "the `ADDR`ess: HOST:PORT, or unix:PATH")
+	f.StringVarP(&l.options.Server.Addr, "server", "s", o.Server.Addr, "the server `ADDR`: HOST:PORT, or unix:PATH")
 	f.StringVar(&l.options.Server.Label, "label", "", "`NAME` of the server in reports")
-	f.IntVar(&l.options.Server.PID, "pid", 0, "its process, whose CPU time and memory are to be measured; Linux only")
-	f.StringVar(&l.vs.Addr, "vs", "", "the `ADDR`ess of a second server, which does the same work in turn")
+	f.IntVar(&l.options.Server.PID, "pid", 0, "the process `PID`, whose CPU time and memory are to be measured; Linux only")
+	f.StringVar(&l.vs.Addr, "vs", "", "`ADDR` of a second server, which does the same work in turn")
 	f.StringVar(&l.vs.Label, "vs-label", "", "`NAME` of that")
-	f.IntVar(&l.vs.PID, "vs-pid", 0, "process of that")
-	f.IntVar(&l.options.Rounds, "rounds", o.Rounds, "how often each of the two is measured")
-	f.StringSliceVar(&l.givenScenario, "scenario", nil, "scenarios, with commas between; the same as arguments")
-	f.IntVarP(&l.options.Connections, "connections", "c", o.Connections, "clients; of fanout and delayed, workers")
-	f.IntVarP(&l.options.Pipeline, "pipeline", "P", o.Pipeline, "commands that a connection sends at once")
+	f.IntVar(&l.vs.PID, "vs-pid", 0, "process `PID` of that")
+	f.IntVar(&l.options.Rounds, "rounds", o.Rounds, "`N`: how often each of the two is measured")
+	f.StringSliceVar(&l.givenScenario, "scenario", nil, "`NAMES` of scenarios, with commas between; the same as arguments")
+	f.IntVarP(&l.options.Connections, "connections", "c", o.Connections, "`N` clients; of fanout and delayed, workers")
+	f.IntVarP(&l.options.Pipeline, "pipeline", "P", o.Pipeline, "`N` commands that a connection sends at once")
 	f.VarP(&l.body, "body", "b", "bytes in a job")
 	f.VarP(&l.time, "time", "t", "how long to measure, as 10, 10s or 1m; no limit if -n is given")
-	f.IntVarP(&l.options.Count, "count", "n", 0, "stop after that many jobs")
+	f.IntVarP(&l.options.Count, "count", "n", 0, "stop after `N` jobs")
 	f.Var(&l.warmup, "warmup", "how long to play before measuring; 0 if -n is given")
-	f.Float64VarP(&l.options.Rate, "rate", "r", 0, "that many a second in all: puts of put, fanout (default 1000) and\ndelayed (1000), commands of work and tubes, connections of reconnect")
-	f.IntVar(&l.options.Tubes, "tubes", o.Tubes, "of tubes")
-	f.IntVar(&l.options.Workers, "workers", 0, "of fanout and delayed (default -c)")
-	f.IntVar(&l.options.Producers, "producers", o.Producers, "of fanout and delayed")
+	f.Float64VarP(&l.options.Rate, "rate", "r", 0, "`R` a second in all: puts of put, fanout (default 1000) and delayed (1000), commands of work and tubes, connections of reconnect")
+	f.IntVar(&l.options.Tubes, "tubes", o.Tubes, "`N` of tubes")
+	f.IntVar(&l.options.Workers, "workers", 0, "`N` of fanout and delayed (default -c)")
+	f.IntVar(&l.options.Producers, "producers", o.Producers, "`N` of fanout and delayed")
 	f.Var(&l.delay, "delay", "seconds, of delayed")
 	f.BoolVar(&l.json, "json", false, "print an object a line for each result")
 	f.BoolVar(&l.csv, "csv", false, "print a row for each result")
@@ -243,8 +243,13 @@ func (s *span) Set(text string) error {
 	return nil
 }
 
-func (s *span) String() string { return fmt.Sprintf("%d:%d", s.lo, s.hi) }
-func (s *span) Type() string   { return "N|LO:HI" }
+func (s *span) String() string {
+	if s.lo == s.hi {
+		return strconv.Itoa(s.lo)
+	}
+	return fmt.Sprintf("%d:%d", s.lo, s.hi)
+}
+func (s *span) Type() string { return "N|LO:HI" }
 
 // seconds is the value of a flag that is a duration; a mere number is seconds.
 type seconds time.Duration

@@ -39,6 +39,8 @@ type Program struct {
 	// Serve runs a server until it is told to stop. An error that holds a
 	// [config.ExitError] chooses the exit code.
 	Serve func(inv *config.Invocation, stderr io.Writer) error
+
+	helpError error // of printing help, of which cobra wants to know nothing
 }
 
 // Run does what argv asks for and returns the exit code.

@@ -36,7 +36,7 @@ func (p *Program) remoteFlags(c *cobra.Command) *remote {
 		r.server = s
 	}
 	f := c.Flags()
-	f.StringVarP(&r.server, "server", "s", r.server, "`ADDR`ess: HOST:PORT or unix:PATH, or http://HOST:PORT for the API;\nSPOKED_SERVER")
+	f.StringVarP(&r.server, "server", "s", r.server, "the server `ADDR`: HOST:PORT or unix:PATH, or http://HOST:PORT for the HTTP API; SPOKED_SERVER")
 	token := f.VarPF((*secret)(&r.token), "token", "", "the `TOKEN` that the API wants; SPOKED_TOKEN")
 	token.DefValue = ""
 	f.Var(&r.timeout, "timeout", "how long the server may take to answer; 0 is for ever")

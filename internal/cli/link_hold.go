@@ -79,13 +79,10 @@ func (h *wireHeld) job() *api.Job { return h.j }
 func (h *wireHeld) do(word, line string) error {
 	_, err := h.l.want(word, line, nil)
 	if isReply(err, "NOT_FOUND") {
-		return errHeldNoLonger
+		return notFound("the reservation has ended: its time to run was over, or the job has been deleted")
 	}
 	return err
 }
-
-// errHeldNoLonger is the error of a reservation that has ended.
-var errHeldNoLonger = notFound("the reservation has ended: its time to run was over, or the job has been deleted")
 
 func (h *wireHeld) touch(context.Context) error {
 	return h.do("TOUCHED", fmt.Sprintf("touch %d", h.j.ID))

@@ -58,7 +58,7 @@ func (p *Program) putCommand() *cobra.Command {
 	f.Uint32VarP(&l.model.pri, "pri", "p", api.DefaultPri, "priority: 0 is the most urgent")
 	f.VarP(&l.delay, "delay", "d", "how long until it is ready")
 	f.Var(&l.ttr, "ttr", "how long a worker may take")
-	f.StringArrayVarP(&l.files, "file", "f", nil, "a `FILE` with a body, or with --lines or --ndjson with many; - is\nstandard input")
+	f.StringArrayVarP(&l.files, "file", "f", nil, "a `FILE` with a body, or with --lines or --ndjson with many; - is standard input")
 	f.BoolVar(&l.lines, "lines", false, "each line of the input is a job")
 	f.BoolVar(&l.ndjson, "ndjson", false, "each line of the input is a job in JSON")
 	f.BoolVarP(&l.quiet, "quiet", "q", false, "print no ids, no count, and no progress")

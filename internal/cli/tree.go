@@ -32,26 +32,6 @@ unix:PATH in beanstalkd's protocol, and then also to a real beanstalkd, or with
 --server http://HOST:PORT to the HTTP API. What can only be had from the API is
 found by itself if the server at HOST:PORT is spoked.`
 
-// helpTemplate prints help in the manner of the server's.
-const helpTemplate = `Use: {{.UseLine}}{{if .HasAvailableSubCommands}} COMMAND{{end}}
-{{with .Long}}
-{{. | trimTrailingWhitespaces}}
-{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{if eq (len .Groups) 0}}
-Commands:{{range $cmds}}{{if .IsAvailableCommand}}
-  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}
-{{else}}{{range $group := .Groups}}
-{{.Title}}{{range $cmds}}{{if (and (eq .GroupID $group.ID) .IsAvailableCommand)}}
-  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}
-{{end}}{{end}}{{end}}{{if .HasExample}}
-Examples:
-{{.Example}}
-{{end}}{{if and .HasAvailableLocalFlags .HasParent}}
-Options:
-{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
-{{end}}{{with index .Annotations "exit"}}
-Exit codes:
-{{.}}{{end}}`
-
 // remoteExits are the exit codes of commands that talk to a server.
 const remoteExits = ` 0           done
  1           it failed, or a part of it did
@@ -75,8 +55,7 @@ func (p *Program) tree(name string) *cobra.Command {
 	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
-	root.SetHelpTemplate(helpTemplate)
-	root.SetUsageTemplate(helpTemplate)
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { p.helpError = writeHelp(p.Stdout, c) })
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		if errors.Is(err, pflag.ErrHelp) {
 			return err
@@ -107,6 +86,15 @@ func (p *Program) tree(name string) *cobra.Command {
 	}
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Short = "print the help of a command"
+		case "completion":
+			c.Short = "print a script by which a shell completes command lines"
+		}
+	}
+	useLines(root)
 	return root
 }
 
@@ -137,6 +125,9 @@ func (p *Program) runCommand(root *cobra.Command, args []string) int {
 	root.SetArgs(args)
 	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
+		err = p.helpError
+	}
+	if err == nil {
 		return config.ExitOK
 	}
 	path := strings.TrimPrefix(strings.TrimPrefix(c.CommandPath(), root.Name()), " ")
@@ -146,12 +137,14 @@ func (p *Program) runCommand(root *cobra.Command, args []string) int {
 	}
 	switch {
 	case errors.Is(err, errSaid):
+	case isFileError(err):
+		p.complain(root.Name(), err.Error())
 	case code == config.ExitInterrupted:
 		p.complain(root.Name(), path+": interrupted")
 	default:
 		p.complain(root.Name(), path+": "+err.Error())
 	}
-	if code == config.ExitUsage {
+	if code == config.ExitUsage && !isFileError(err) {
 		fmt.Fprintf(p.Stderr, "Use: %s\nFor more: %s --help\n", c.UseLine(), c.CommandPath())
 	}
 	return code

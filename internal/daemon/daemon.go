@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	sdnotify "github.com/coreos/go-systemd/v22/daemon"
@@ -146,20 +147,25 @@ func hostFacts() session.Host {
 // at once, USR1 drain it, and HUP reload r once ready is closed, until the function
 // returned is called. HUP also tells that the terminal has gone from which the process
 // was started: then it stops. The signals come from the channel, which gets all of
-// them from now on.
+// them from now on. The function waits for a reload that is under way.
 func handleSignals(signals chan os.Signal, s *server.Server, door *httpDoor, r *reloader, ready <-chan struct{}) (stop func()) {
 	done, hups := make(chan struct{}), make(chan struct{}, 1)
 	notify(signals)
-	go func() {
+	var working sync.WaitGroup
+	working.Go(func() {
 		for range hups { // apart, so that it holds up no other signal
 			select {
 			case <-ready:
-				r.reload()
 			case <-done:
 			}
+			select {
+			case <-done:
+			default:
+				r.reload()
+			}
 		}
-	}()
-	go func() {
+	})
+	working.Go(func() {
 		defer close(hups)
 		stopping := false
 		for {
@@ -191,9 +197,10 @@ func handleSignals(signals chan os.Signal, s *server.Server, door *httpDoor, r *
 				}
 			}
 		}
-	}()
+	})
 	return func() {
 		ignore(signals)
 		close(done)
+		working.Wait()
 	}
 }

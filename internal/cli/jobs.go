@@ -141,7 +141,7 @@ func (p *Program) browse(ctx context.Context, l *jobsLine, to *apiLink, tube, te
 	const page = 1000
 	return p.buffered(func(out *bufio.Writer) error {
 		t := &jobTable{out: out, json: *l.json}
-		q := api.JobsQuery{Tube: tube, States: l.states, Contains: text, After: l.after}
+		q := api.JobsQuery{Tube: tube, States: l.states, Contains: text, After: l.after, As: "text"}
 		complete := false
 		for !complete && (l.limit == 0 || t.n < l.limit) {
 			q.Limit = page

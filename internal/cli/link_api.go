@@ -169,7 +169,7 @@ func (l *apiLink) put(ctx context.Context, s *source, each func(outcome) error) 
 		for {
 			j, err := s.next()
 			if err != nil {
-				w.CloseWithError(err)
+				w.Close() // those before it are put
 				sent <- ignoreEOF(err)
 				return
 			}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -122,7 +123,8 @@ func (l *apiLink) reserve(ctx context.Context, tubes []string, wait time.Duratio
 			return nil, err
 		}
 		if len(jobs) > 0 {
-			return &apiHeld{l, &jobs[0]}, nil
+			h := &apiHeld{l, &jobs[0]}
+			return h, h.exact(ctx)
 		}
 		if wait >= 0 && time.Since(from) >= wait {
 			return nil, nil
@@ -137,6 +139,20 @@ type apiHeld struct {
 }
 
 func (h *apiHeld) job() *api.Job { return h.j }
+
+// exact makes the body what it is, byte for byte: JSON comes in its compact form, which
+// is as long only if it is the same.
+func (h *apiHeld) exact(ctx context.Context) (err error) {
+	body := h.j.Content.Bytes()
+	if len(body) != int(h.j.Size) {
+		body, err = h.l.patient.Body(ctx, h.j.ID)
+	}
+	if err != nil {
+		return errors.Join(err, h.release(context.WithoutCancel(ctx), nil, 0))
+	}
+	h.j.Content = api.Bytes(body)
+	return nil
+}
 
 func (h *apiHeld) touch(ctx context.Context) error {
 	_, err := h.l.client.Touch(ctx, h.j.Lease)

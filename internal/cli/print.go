@@ -127,7 +127,7 @@ func plural[T int | uint64](n T, what string) string {
 func preview(c api.Content, truncated bool) string {
 	const most = 60
 	text := strconv.Quote(string(c.Bytes()))
-	text = text[1 : len(text)-1]
+	text = strings.ReplaceAll(text[1:len(text)-1], `\"`, `"`)
 	if runes := []rune(text); len(runes) > most {
 		return string(runes[:most]) + "..."
 	}

@@ -24,9 +24,10 @@ func (p *Program) manCommand() *cobra.Command {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err
 			}
-			root := c.Root()
+			root := (&Program{}).tree(c.Root().Name()) // with no defaults from the environment
 			root.DisableAutoGenTag = true
-			root.Long += "\n\n" + manSections
+			root.Use += " [OPTIONS] | COMMAND [OPTIONS] ..."
+			markdown(root)
 			documentServer(root.Flags())
 			before, err := os.ReadDir(args[0])
 			if err != nil {
@@ -45,9 +46,30 @@ func (p *Program) manCommand() *cobra.Command {
 	}
 }
 
-const manSections = `Exit codes of commands: 0 done; 1 it failed, or a part of it did; 2 what it was to work
-on is not there; 3 no server answers; 4 the server wants a token, or another one; 5 the
-command line makes no sense; 10 no journal, or one in use; 130 interrupted.`
+// markdown has the descriptions of commands keep the lines that are indented, and adds
+// their exit codes.
+func markdown(c *cobra.Command) {
+	text := c.Long
+	if exits := c.Annotations["exit"]; exits != "" {
+		text += "\n\nExit codes:\n" + exits
+	}
+	var b strings.Builder
+	indented := false
+	for line := range strings.SplitSeq(text, "\n") {
+		if is := strings.HasPrefix(line, " "); is != indented {
+			b.WriteByte('\n')
+			indented = is
+		}
+		if indented {
+			line = "    " + line
+		}
+		b.WriteString(line + "\n")
+	}
+	c.Long = b.String()
+	for _, sub := range c.Commands() {
+		markdown(sub)
+	}
+}
 
 // documentServer gives f the options of the server. They are read by internal/config;
 // these are for documents.

@@ -29,21 +29,24 @@ func (p *Program) manCommand() *cobra.Command {
 			root.Use += " [OPTIONS] | COMMAND [OPTIONS] ..."
 			markdown(root)
 			documentServer(root.Flags())
-			before, err := os.ReadDir(args[0])
-			if err != nil {
-				return err
-			}
 			if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "spoked " + config.Version, Manual: "spoked"}, args[0]); err != nil {
 				return err
 			}
-			after, err := os.ReadDir(args[0])
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(p.Stdout, "wrote %s to %s (%s there before)\n", plural(len(after)-len(before), "page"), args[0], count(len(before)))
+			_, err := fmt.Fprintf(p.Stdout, "wrote %s to %s\n", plural(pages(root), "page"), args[0])
 			return err
 		},
 	}
+}
+
+// pages returns how many pages there are of c and its commands.
+func pages(c *cobra.Command) int {
+	n := 1
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() && !sub.IsAdditionalHelpTopicCommand() {
+			n += pages(sub)
+		}
+	}
+	return n
 }
 
 // markdown has the descriptions of commands keep the lines that are indented, and adds

@@ -200,6 +200,7 @@ func (e *Engine) Delete(c *Client, id uint64) error {
 	}
 	j := e.jobs.At(slot)
 	e.tubes[j.tube].deletes++
+	e.stats.Deletes++
 	e.recordEnd(j)
 	e.destroy(e.detach(slot))
 	return nil

@@ -8,6 +8,7 @@ type Stats struct {
 	Urgent int            // ready now, with a priority below UrgentBelow
 
 	TotalJobs uint64 // put
+	Deletes   uint64 // jobs deleted by command
 	Timeouts  uint64 // reservations that ran out
 
 	Tubes            int
@@ -47,6 +48,10 @@ func (e *Engine) TubeStats(now int64, name []byte) (TubeStats, error) {
 	if t == nil {
 		return TubeStats{}, ErrNotFound
 	}
+	return e.tubeStats(now, t), nil
+}
+
+func (e *Engine) tubeStats(now int64, t *tube) TubeStats {
 	s := TubeStats{
 		Name:      t.name,
 		Jobs:      t.jobs,
@@ -62,7 +67,7 @@ func (e *Engine) TubeStats(now int64, name []byte) (TubeStats, error) {
 	if t.pause > 0 {
 		s.PauseLeft = time.Duration(e.hub.At(t.pauseTimer) - now)
 	}
-	return s, nil
+	return s
 }
 
 // JobStats tell everything about a job but its body.

@@ -33,7 +33,7 @@ var mayImport = []layer{
 		"github.com/coreos/go-systemd/v22", "go.uber.org/zap", "golang.org/x/sys",
 	}},
 	{"internal/server", []string{
-		"internal/journal", "internal/session", "proto",
+		"internal/journal", "internal/session", "proto", "queue",
 		"go.uber.org/zap", "golang.org/x/sys",
 	}},
 	{"internal/config", []string{"proto", "github.com/dustin/go-humanize"}},

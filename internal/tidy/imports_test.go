@@ -36,7 +36,10 @@ var mayImport = []layer{
 		"internal/journal", "internal/session", "proto", "queue",
 		"go.uber.org/zap", "golang.org/x/sys",
 	}},
-	{"internal/config", []string{"proto", "github.com/dustin/go-humanize"}},
+	{"internal/config", []string{
+		"proto",
+		"github.com/dustin/go-humanize", "github.com/goccy/go-yaml", "github.com/pelletier/go-toml/v2",
+	}},
 	{"internal/control", nil},
 	{"internal/journal", []string{"persist", "queue", "go.uber.org/zap", "golang.org/x/sys"}},
 	{"internal/session", []string{"persist", "proto", "queue"}},

@@ -3,10 +3,12 @@ package metrics
 import (
 	"math"
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"spoked/internal/journal"
 	"spoked/internal/server"
 	"spoked/queue"
 )
@@ -77,7 +79,7 @@ func (c *collection) portions(s Server, step func(e *queue.Engine, now int64) (m
 	}
 }
 
-func flag(b bool) float64 {
+func truth(b bool) float64 {
 	if b {
 		return 1
 	}
@@ -108,10 +110,10 @@ func (c *collection) server(s Server, phase Phase) {
 	c.view(s, func(e *queue.Engine, _ int64) {
 		st, bodies, draining = e.Stats(), e.BodyBytes(), e.Draining()
 	})
-	c.send("spoked_ready", flag(phase == Serving && !draining))
+	c.send("spoked_ready", truth(phase == Serving && !draining))
 	c.send("spoked_server_info", 1, opts.ID, opts.Hostname, opts.OS, opts.Platform, opts.Protocol)
 	c.send("spoked_start_time_seconds", float64(figures.Started.UnixNano())/1e9)
-	c.send("spoked_draining", flag(draining))
+	c.send("spoked_draining", truth(draining))
 	c.send("spoked_max_job_size_bytes", float64(c.metrics.maxJobSize.Load()))
 	for state, n := range st.Jobs {
 		c.send("spoked_jobs", float64(n), queue.State(state).String())
@@ -132,6 +134,45 @@ func (c *collection) server(s Server, phase Phase) {
 
 // figures sends what the server counts besides the engine.
 func (c *collection) figures(f *server.Figures) {
+	c.send("spoked_accept_failures_total", float64(f.AcceptFailures))
+	for i := range f.Commands {
+		cmd := &f.Commands[i]
+		c.send("spoked_commands_total", float64(cmd.Count), cmd.Name)
+		if cmd.Latency.Count > 0 {
+			c.sendHistogram("spoked_command_duration_seconds", &cmd.Latency, turnScale(), cmd.Name)
+		}
+	}
+	for i := range f.Loops {
+		loop, name := &f.Loops[i], strconv.Itoa(i)
+		c.send("spoked_loop_connections", float64(loop.Connections), name)
+		c.send("spoked_loop_turns_total", float64(loop.Turns), name)
+		c.send("spoked_loop_turn_longest_seconds", loop.Longest.Seconds(), name)
+		c.sendHistogram("spoked_loop_turn_duration_seconds", &loop.Latency, turnScale(), name)
+	}
+	c.journal(f.Journal)
+}
+
+// journal sends what is told of the journal; 0, as stats does, if there is none.
+func (c *collection) journal(j *journal.Figures) {
+	c.send("spoked_journal_enabled", truth(j != nil))
+	if j == nil {
+		j = new(journal.Figures)
+	}
+	c.send("spoked_journal_oldest_segment", float64(j.Oldest))
+	c.send("spoked_journal_current_segment", float64(j.Head))
+	c.send("spoked_journal_segments", float64(j.Segments))
+	c.send("spoked_journal_segment_size_bytes", float64(c.metrics.opts.SegmentSize))
+	c.send("spoked_journal_live_bytes", float64(j.Live))
+	c.send("spoked_journal_disk_bytes", float64(j.Disk))
+	c.send("spoked_journal_records_written_total", float64(j.Written))
+	c.send("spoked_journal_records_migrated_total", float64(j.Copied))
+	c.send("spoked_journal_full", truth(j.Full))
+	c.send("spoked_journal_failed", truth(j.Failed))
+	c.send("spoked_journal_batches_total", float64(j.Newest))
+	c.send("spoked_journal_unsettled_batches", float64(j.Newest-min(j.Newest, j.Settled)))
+	c.send("spoked_journal_chores_total", float64(j.Chores))
+	c.send("spoked_journal_fetches", float64(j.Fetches))
+	c.sendHistogram("spoked_journal_sync_duration_seconds", &j.Syncs, syncScale())
 }
 
 // tubes sends what is told of tubes.

@@ -146,7 +146,7 @@ func (h *Health) ReadyHandler() http.Handler { return probe("ready", h.Ready) }
 
 // probe answers with a line of text: well, or what check complains of.
 func probe(well string, check func(context.Context) error) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return reading(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text, status := well, http.StatusOK
 		if err := check(r.Context()); err != nil {
 			text, status = err.Error(), http.StatusServiceUnavailable
@@ -155,5 +155,17 @@ func probe(well string, check func(context.Context) error) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, text+"\n")
+	}))
+}
+
+// reading answers requests with h that do not want to change anything.
+func reading(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
+			return
+		}
+		h.ServeHTTP(w, r)
 	})
 }

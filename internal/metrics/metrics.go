@@ -94,12 +94,12 @@ const mostScrapes = 4
 // Handler answers with all metrics, in the format that the request asks for: as
 // text, as OpenMetrics, or as protocol buffers, which have native histograms.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+	return reading(promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog:            zap.NewStdLog(m.opts.Log),
 		ErrorHandling:       promhttp.HTTPErrorOnError,
 		MaxRequestsInFlight: mostScrapes,
 		EnableOpenMetrics:   true,
-	})
+	}))
 }
 
 // Describe sends all there is in Families.

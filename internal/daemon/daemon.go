@@ -29,8 +29,11 @@ const gracePeriod = 5 * time.Second
 // stderr. Its error may hold a config.ExitError.
 func Run(inv *config.Invocation, stderr io.Writer) error {
 	cfg := inv.Config
-	log := newLogger(cfg, stderr)
+	log, book := newLogger(cfg, stderr)
 	defer log.Sync()
+	signals := make(chan os.Signal, 4)
+	notifyReload(signals) // which does not end the process, from here on
+	defer ignore(signals)
 
 	l, err := listen(cfg, log)
 	if err != nil {
@@ -54,7 +57,9 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 	}
 	address := addressOf(l)
 	stopControl := func() {}
+	ready := make(chan struct{})
 	opts.Ready = func() {
+		defer close(ready)
 		if opts.Journal != nil {
 			stopControl = startControl(cfg.Journal, opts.Journal, log)
 		}
@@ -67,7 +72,9 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 	}
 	s := server.New(opts)
 	defer s.Close()
-	stop := handleSignals(s, log)
+	r := newReloader(inv, log)
+	r.changeServer(s, book)
+	stop := handleSignals(signals, s, r, ready)
 	defer stop()
 
 	if err = s.Serve(l); errors.Is(err, server.ErrServerClosed) {
@@ -99,14 +106,20 @@ func serverOptions(cfg config.Config, log *zap.Logger) server.Options {
 	if cfg.Transport == config.TransportNet {
 		opts.Transport = server.Goroutines
 	}
-	if cfg.Verbosity >= 2 {
-		opts.Session.Trace = func(s *session.Session, command string, reply []byte) {
-			const most = 64 // bytes of a reply
-			log.Debug("command", zap.Uint64("session", s.ID()), zap.String("command", command),
-				zap.ByteString("reply", reply[:min(len(reply), most)]))
-		}
-	}
+	opts.Session.Trace = tracer(cfg, log)
 	return opts
+}
+
+// tracer returns what is told of each command, or nil if they are not to be logged.
+func tracer(cfg config.Config, log *zap.Logger) func(*session.Session, string, []byte) {
+	if cfg.Verbosity < 2 {
+		return nil
+	}
+	return func(s *session.Session, command string, reply []byte) {
+		const most = 64 // bytes of a reply
+		log.Debug("command", zap.Uint64("session", s.ID()), zap.String("command", command),
+			zap.ByteString("reply", reply[:min(len(reply), most)]))
+	}
 }
 
 // hostFacts gathers what the reply to stats says of the process.
@@ -119,11 +132,24 @@ func hostFacts() session.Host {
 }
 
 // handleSignals has TERM and INT stop s, the first gracefully and the second
-// at once, and USR1 drain it, until the function returned is called.
-func handleSignals(s *server.Server, log *zap.Logger) (stop func()) {
-	signals, done := make(chan os.Signal, 4), make(chan struct{})
+// at once, USR1 drain it, and HUP reload r once ready is closed, until the function
+// returned is called. HUP also tells that the terminal has gone from which the process
+// was started: then it stops. The signals come from the channel, which gets all of
+// them from now on.
+func handleSignals(signals chan os.Signal, s *server.Server, r *reloader, ready <-chan struct{}) (stop func()) {
+	done, hups := make(chan struct{}), make(chan struct{}, 1)
 	notify(signals)
 	go func() {
+		for range hups { // apart, so that it holds up no other signal
+			select {
+			case <-ready:
+				r.reload()
+			case <-done:
+			}
+		}
+	}()
+	go func() {
+		defer close(hups)
 		stopping := false
 		for {
 			select {
@@ -131,15 +157,21 @@ func handleSignals(s *server.Server, log *zap.Logger) (stop func()) {
 				return
 			case sig := <-signals:
 				switch {
+				case isReload(sig) && stopping:
+				case isReload(sig) && !isTerminalGone():
+					select {
+					case hups <- struct{}{}:
+					default: // one that has not begun will do
+					}
 				case isDrain(sig):
 					s.Drain()
-					log.Info("draining: puts are refused from now on")
+					r.log.Info("draining: puts are refused from now on")
 				case stopping:
-					log.Info("stopping at once", zap.Stringer("signal", sig))
+					r.log.Info("stopping at once", zap.Stringer("signal", sig))
 					s.Close()
 				default:
 					stopping = true
-					log.Info("stopping", zap.Stringer("signal", sig))
+					r.log.Info("stopping", zap.Stringer("signal", sig))
 					_, _ = sdnotify.SdNotify(false, sdnotify.SdNotifyStopping)
 					ctx, cancel := context.WithTimeout(context.Background(), gracePeriod)
 					defer cancel() // this happens once

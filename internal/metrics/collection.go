@@ -34,7 +34,7 @@ const (
 type collection struct {
 	metrics *Metrics
 	out     chan<- prometheus.Metric
-	began   time.Time // the server; counters are 0 then
+	began   time.Time // the histograms
 	longest time.Duration
 }
 
@@ -103,7 +103,6 @@ func (c *collection) process(phase Phase, done, total int64) {
 func (c *collection) server(s Server, phase Phase) {
 	opts := &c.metrics.opts
 	figures := s.Figures()
-	c.began = figures.Started
 	var st queue.Stats
 	var bodies int64
 	var draining bool

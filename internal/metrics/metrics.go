@@ -5,8 +5,9 @@
 // Nothing is counted here. At each collection the engine and the server are
 // asked for the counts that they keep anyway, in portions, so that they are held
 // up for no longer than a tenth of a millisecond at a time, and nothing runs in
-// between. [Families] is the table of all metrics, and docs/metrics.md is made
-// from it.
+// between. Times alone are kept for the metrics' sake, from the first collection
+// on: a server that nobody watches has no more to do. [Families] is the table of all
+// metrics, and docs/metrics.md is made from it.
 package metrics
 
 import (
@@ -30,6 +31,8 @@ type Server interface {
 	View(f func(e *queue.Engine, now int64))
 	// Figures returns what the server counts itself.
 	Figures() server.Figures
+	// KeepTimes has times kept from now on, of so many tubes one by one.
+	KeepTimes(tubes int)
 }
 
 // Options say what is told.
@@ -61,8 +64,10 @@ type Metrics struct {
 	maxTubes   atomic.Int64
 	maxJobSize atomic.Int64
 
-	collecting sync.Mutex // guards places
+	collecting sync.Mutex // guards what follows
 	places     places
+	kept       Server    // of which times are kept
+	since      time.Time // when that began
 }
 
 // New returns the metrics of a process. Until Options.Health has a server, they
@@ -120,9 +125,19 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	if s == nil {
 		c.send("spoked_ready", 0)
 	} else {
+		m.keepTimes(s)
+		c.began = m.since
 		c.server(s, phase)
 		c.tubes(s)
 	}
 	c.send("spoked_collect_longest_hold_seconds", c.longest.Seconds())
 	c.send("spoked_collect_duration_seconds", time.Since(begin).Seconds())
+}
+
+// keepTimes has times kept of s, if they are not yet. The mutex is held.
+func (m *Metrics) keepTimes(s Server) {
+	if m.kept != s {
+		m.kept, m.since = s, time.Now()
+		s.KeepTimes(int(m.maxTubes.Load()))
+	}
 }

@@ -31,6 +31,7 @@ type fake struct {
 	figures server.Figures
 	log     *zap.Logger
 	views   int
+	kept    []int // KeepTimes was called with
 }
 
 func newFake(t *testing.T) *fake {
@@ -49,6 +50,8 @@ func (f *fake) View(look func(e *queue.Engine, now int64)) {
 }
 
 func (f *fake) Figures() server.Figures { return f.figures }
+
+func (f *fake) KeepTimes(tubes int) { f.kept = append(f.kept, tubes) }
 
 func (f *fake) metrics(t *testing.T, maxTubes int) *Metrics {
 	h := new(Health)
@@ -218,6 +221,10 @@ func TestCollect(t *testing.T) {
 	})
 	if _, ok := got[`spoked_command_duration_seconds{command="peek"}`]; ok {
 		t.Error("got the times of a command that was never used")
+	}
+
+	if !slices.Equal(f.kept, []int{10}) {
+		t.Errorf("times were kept of %v tubes, want 10, asked for once", f.kept)
 	}
 
 	m.SetMaxTubes(1)

@@ -80,6 +80,8 @@ func TestStatsD(t *testing.T) {
 	d := startDaemon(t)
 	f := newFake(t)
 	f.put("before", 3)
+	f.put("default", 1)
+	f.work("default", 0, time.Minute) // which is not told
 	m := f.metrics(t, 10)
 	var p pusher
 	if err := p.gather(m, nil); err != nil {

@@ -29,9 +29,11 @@ var mayImport = []layer{
 	}},
 	{"internal/bench", []string{"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/sys"}},
 	{"internal/daemon", []string{
-		"internal/config", "internal/control", "internal/journal", "internal/server", "internal/session", "queue",
+		"internal/api", "internal/config", "internal/control", "internal/httpapi", "internal/journal", "internal/manage", "internal/server", "internal/session", "queue",
 		"github.com/coreos/go-systemd/v22", "go.uber.org/zap", "golang.org/x/sys",
 	}},
+	{"internal/httpapi", []string{"internal/api", "internal/manage", "proto", "queue", "github.com/goccy/go-yaml"}},
+	{"internal/manage", []string{"queue"}},
 	{"internal/server", []string{
 		"internal/journal", "internal/session", "proto", "queue",
 		"go.uber.org/zap", "golang.org/x/sys",
@@ -41,6 +43,7 @@ var mayImport = []layer{
 		"github.com/dustin/go-humanize", "github.com/goccy/go-yaml", "github.com/pelletier/go-toml/v2",
 	}},
 	{"internal/control", nil},
+	{"internal/api", nil},
 	{"internal/journal", []string{"persist", "queue", "go.uber.org/zap", "golang.org/x/sys"}},
 	{"internal/session", []string{"persist", "proto", "queue"}},
 	{"persist", []string{"queue", "golang.org/x/sys"}},

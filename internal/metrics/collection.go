@@ -110,7 +110,7 @@ func (c *collection) server(s Server, phase Phase) {
 		st, bodies, draining = e.Stats(), e.BodyBytes(), e.Draining()
 	})
 	c.send("spoked_ready", truth(phase == Serving && !draining))
-	c.send("spoked_server_info", 1, opts.ID, opts.Hostname, opts.OS, opts.Platform, opts.Protocol)
+	c.send("spoked_server_info", 1, opts.ID, opts.PID, opts.Hostname, opts.OS, opts.Platform, opts.Protocol)
 	c.send("spoked_start_time_seconds", float64(figures.Started.UnixNano())/1e9)
 	c.send("spoked_draining", truth(draining))
 	c.send("spoked_max_job_size_bytes", float64(c.metrics.maxJobSize.Load()))

@@ -44,7 +44,7 @@ type Family struct {
 func Families() []Family {
 	return []Family{
 		{"spoked_build_info", Gauge, []string{"version", "goversion"}, "Always 1; the labels tell what program this is", ""},
-		{"spoked_server_info", Gauge, []string{"id", "hostname", "os", "platform", "protocol"}, "Always 1; the labels tell which server this is, and of what beanstalkd it speaks the protocol", "id, hostname, os, platform, version"},
+		{"spoked_server_info", Gauge, []string{"id", "pid", "hostname", "os", "platform", "protocol"}, "Always 1; the labels tell which server this is, and of what beanstalkd it speaks the protocol", "id, pid, hostname, os, platform, version"},
 		{"spoked_ready", Gauge, nil, "1 while clients are served and puts accepted, as /readyz has it", ""},
 		{"spoked_replay_ratio", Gauge, nil, "How much of the journal has been read since the start, from 0 to 1", ""},
 		{"spoked_start_time_seconds", Gauge, nil, "When the server began to serve, in seconds since 1970", "uptime"},

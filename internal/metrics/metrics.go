@@ -42,7 +42,7 @@ type Options struct {
 	// Version is that of the program.
 	Version string
 	// Labels of spoked_server_info: who the server is.
-	ID, Hostname, OS, Platform, Protocol string
+	ID, PID, Hostname, OS, Platform, Protocol string
 	// SegmentSize is that of the journal's files in bytes.
 	SegmentSize int64
 	// MaxJobSize is the largest body in bytes.

@@ -57,7 +57,7 @@ func (f *fake) metrics(t *testing.T, maxTubes int) *Metrics {
 	h := new(Health)
 	h.Serve(f)
 	return New(Options{
-		MaxTubes: maxTubes, MaxJobSize: 65535, Version: "1.2.3", ID: "id", Hostname: "host", OS: "os", Platform: "platform",
+		MaxTubes: maxTubes, MaxJobSize: 65535, Version: "1.2.3", ID: "id", PID: "1", Hostname: "host", OS: "os", Platform: "platform",
 		Protocol: "1.13", SegmentSize: 10 << 20, Health: h, Log: f.log,
 	})
 }
@@ -174,8 +174,8 @@ func TestCollect(t *testing.T) {
 	m := f.metrics(t, 10)
 	got := gather(t, m)
 	wantValues(t, got, map[string]float64{
-		`spoked_build_info{goversion="` + runtime.Version() + `",version="1.2.3"}`:                1,
-		`spoked_server_info{hostname="host",id="id",os="os",platform="platform",protocol="1.13"}`: 1,
+		`spoked_build_info{goversion="` + runtime.Version() + `",version="1.2.3"}`:                        1,
+		`spoked_server_info{hostname="host",id="id",os="os",pid="1",platform="platform",protocol="1.13"}`: 1,
 		`spoked_ready`:                                      1,
 		`spoked_replay_ratio`:                               1,
 		`spoked_start_time_seconds`:                         1e9,

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	sdnotify "github.com/coreos/go-systemd/v22/daemon"
@@ -153,20 +154,26 @@ func hostFacts() session.Host {
 // at once, USR1 drain it, and HUP reload r once ready is closed, until the function
 // returned is called. HUP also tells that the terminal has gone from which the process
 // was started: then it stops. Before it stops s it calls begin. The signals come from
-// the channel, which gets all of them from now on.
+// the channel, which gets all of them from now on. The function waits for a reload that
+// is under way.
 func handleSignals(signals chan os.Signal, s *server.Server, begin func(), r *reloader, ready <-chan struct{}) (stop func()) {
 	done, hups := make(chan struct{}), make(chan struct{}, 1)
 	notify(signals)
-	go func() {
+	var working sync.WaitGroup
+	working.Go(func() {
 		for range hups { // apart, so that it holds up no other signal
 			select {
 			case <-ready:
-				r.reload()
 			case <-done:
 			}
+			select {
+			case <-done:
+			default:
+				r.reload()
+			}
 		}
-	}()
-	go func() {
+	})
+	working.Go(func() {
 		defer close(hups)
 		stopping := false
 		for {
@@ -198,9 +205,10 @@ func handleSignals(signals chan os.Signal, s *server.Server, begin func(), r *re
 				}
 			}
 		}
-	}()
+	})
 	return func() {
 		ignore(signals)
 		close(done)
+		working.Wait()
 	}
 }

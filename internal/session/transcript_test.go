@@ -163,10 +163,10 @@ func (v *virtual) Signal(name string) error {
 
 // run does what the turns of a server would do, until nothing moves.
 func (v *virtual) run() error {
-	for v.service.Advance(v.now, 1) {
-	}
 	for moved := true; moved; {
 		moved = false
+		for v.service.Advance(v.now, 1) {
+		}
 		v.service.TakeWoken(func(s *session.Session) { v.take(s.Owner.(*connection)) })
 		for _, name := range slices.Sorted(maps.Keys(v.clients)) {
 			for c := v.clients[name]; v.step(c); {
@@ -189,7 +189,7 @@ func (v *virtual) step(c *connection) bool {
 	fed, _ := c.session.Feed(v.now, c.in[:n], session.NoLimit)
 	c.in = c.in[fed:]
 	if c.eof {
-		c.session.HalfClose()
+		c.session.HalfClose(v.now)
 	}
 	moved := v.take(c) || fed > 0
 	if c.session.Quit() || c.eof && len(c.in) == 0 && !c.session.Waiting() {

@@ -51,6 +51,7 @@ type modelClient struct {
 	watched          []*modelTube
 	producer, worker bool
 	engine           *queue.Client // the same in the other world
+	attached         bool
 
 	hurry  bool  // while it waits: not for ever,
 	giveUp int64 // but until then
@@ -502,7 +503,6 @@ func (m *model) stats() queue.Stats {
 		Deletes:          m.deletes,
 		Timeouts:         m.timeouts,
 		Tubes:            len(m.tubes),
-		Connections:      len(m.clients),
 		Waiting:          len(m.waiting),
 		TotalConnections: m.connections,
 	}
@@ -513,6 +513,9 @@ func (m *model) stats() queue.Stats {
 		}
 	}
 	for _, c := range m.clients {
+		if !c.attached {
+			s.Connections++
+		}
 		if c.producer {
 			s.Producers++
 		}

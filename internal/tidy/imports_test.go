@@ -24,8 +24,12 @@ type layer struct {
 var mayImport = []layer{
 	{"cmd/spoked", []string{"internal/cli"}},
 	{"internal/cli", []string{
-		"internal/bench", "internal/config", "internal/control", "internal/daemon", "internal/journal",
-		"github.com/spf13/pflag",
+		"internal/api", "internal/bench", "internal/config", "internal/control", "internal/daemon", "internal/journal", "internal/top", "internal/wire", "proto",
+		"github.com/dustin/go-humanize", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
+	}},
+	{"internal/top", []string{
+		"internal/api",
+		"charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/charmbracelet/x/term",
 	}},
 	{"internal/bench", []string{"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/sys"}},
 	{"internal/daemon", []string{
@@ -47,6 +51,7 @@ var mayImport = []layer{
 		"github.com/dustin/go-humanize", "github.com/goccy/go-yaml", "github.com/pelletier/go-toml/v2",
 	}},
 	{"internal/control", nil},
+	{"internal/wire", nil},
 	{"internal/api", nil},
 	{"internal/journal", []string{"persist", "queue", "go.uber.org/zap", "golang.org/x/sys"}},
 	{"internal/session", []string{"persist", "proto", "queue"}},

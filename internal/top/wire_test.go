@@ -389,6 +389,7 @@ func FuzzYAML(f *testing.F) {
 			t.Errorf("got %v", v)
 		}
 		readList(doc)
+		readMappings(doc)
 		text := printable(doc)
 		for _, r := range text {
 			if !strconv.IsPrint(r) {

@@ -40,11 +40,17 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 		return &config.ExitError{Code: config.ExitSocket, Err: err}
 	}
 	defer l.Close()
+	door, err := openHTTP(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer door.close()
 	if cfg.User != "" {
 		if err := becomeUser(cfg.User); err != nil {
 			return err
 		}
 	}
+	door.serve()
 	opts := serverOptions(cfg, log)
 	if cfg.Journal != "" {
 		j, err := openJournal(cfg, log, stderr)
@@ -58,8 +64,10 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 	address := addressOf(l)
 	stopControl := func() {}
 	ready := make(chan struct{})
+	var s *server.Server
 	opts.Ready = func() {
 		defer close(ready)
+		door.open(s, &opts, address)
 		if opts.Journal != nil {
 			stopControl = startControl(cfg.Journal, opts.Journal, log)
 		}
@@ -67,20 +75,23 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 			zap.String("address", address),
 			zap.String("version", config.Version),
 			zap.String("protocol", "beanstalkd "+string(cfg.Compat)),
-			zap.Int("pid", os.Getpid()))
+			zap.Int("pid", os.Getpid()),
+			zap.String("http", door.Address()))
 		_, _ = sdnotify.SdNotify(false, sdnotify.SdNotifyReady)
 	}
-	s := server.New(opts)
+	s = server.New(opts)
 	defer s.Close()
 	r := newReloader(inv, log)
 	r.changeServer(s, book)
-	stop := handleSignals(signals, s, r, ready)
+	door.reload(r)
+	stop := handleSignals(signals, s, door, r, ready)
 	defer stop()
 
 	if err = s.Serve(l); errors.Is(err, server.ErrServerClosed) {
 		err = nil
 	}
 	stopControl()
+	door.close()
 	if j := opts.Journal; j != nil {
 		if err = errors.Join(err, j.Stop()); errors.Is(err, journal.ErrFailed) {
 			return &config.ExitError{Code: config.ExitJournalFailed, Err: err}
@@ -136,7 +147,7 @@ func hostFacts() session.Host {
 // returned is called. HUP also tells that the terminal has gone from which the process
 // was started: then it stops. The signals come from the channel, which gets all of
 // them from now on.
-func handleSignals(signals chan os.Signal, s *server.Server, r *reloader, ready <-chan struct{}) (stop func()) {
+func handleSignals(signals chan os.Signal, s *server.Server, door *httpDoor, r *reloader, ready <-chan struct{}) (stop func()) {
 	done, hups := make(chan struct{}), make(chan struct{}, 1)
 	notify(signals)
 	go func() {
@@ -175,6 +186,7 @@ func handleSignals(signals chan os.Signal, s *server.Server, r *reloader, ready 
 					_, _ = sdnotify.SdNotify(false, sdnotify.SdNotifyStopping)
 					ctx, cancel := context.WithTimeout(context.Background(), gracePeriod)
 					defer cancel() // this happens once
+					door.stop()
 					s.Shutdown(ctx)
 				}
 			}

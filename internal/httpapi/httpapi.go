@@ -88,6 +88,7 @@ type Handler struct {
 	origins *http.CrossOriginProtection
 	tokens  atomic.Pointer[Tokens]
 	manager atomic.Pointer[manage.Manager]
+	maxJob  atomic.Uint32
 	streams chan struct{} // has one for each that is under way
 	keys    keys
 	spec    spec
@@ -106,6 +107,7 @@ func New(opts Options) *Handler {
 	}
 	h := &Handler{opts: opts, mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(), streams: make(chan struct{}, opts.MaxStreams)}
 	h.tokens.Store(opts.Tokens)
+	h.maxJob.Store(opts.MaxJobSize)
 	h.keys.open()
 	h.route()
 	return h
@@ -116,6 +118,9 @@ func (h *Handler) Open(m *manage.Manager) { h.manager.Store(m) }
 
 // SetTokens has other tokens be valid from the next request on.
 func (h *Handler) SetTokens(t *Tokens) { h.tokens.Store(t) }
+
+// SetMaxJobSize has jobs be as large as that, in bytes, from now on.
+func (h *Handler) SetMaxJobSize(n uint32) { h.maxJob.Store(n) }
 
 // Server returns an HTTP server for h with the limits that it needs. It logs
 // nothing of its own accord.

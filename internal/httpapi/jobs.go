@@ -312,7 +312,7 @@ func (c *call) put() error {
 		return problem(api.UnsupportedType, "the request's type is %.100q, and must be %s, or %s or text for the bytes of a body",
 			t, api.JSON, api.Raw)
 	}
-	most := int64(c.h.opts.MaxJobSize)
+	most := int64(c.h.maxJob.Load())
 	if !raw {
 		most = 2*most + maxSmall
 	}
@@ -360,8 +360,8 @@ func (c *call) jobFrom(b []byte, tube string, own bool) (*manage.NewJob, error) 
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > int(c.h.opts.MaxJobSize) {
-		return nil, problem(api.TooLarge, "the job has %d bytes, and may have %d", len(body), c.h.opts.MaxJobSize)
+	if len(body) > int(c.h.maxJob.Load()) {
+		return nil, problem(api.TooLarge, "the job has %d bytes, and may have %d", len(body), c.h.maxJob.Load())
 	}
 	j := &manage.NewJob{Tube: tube, Pri: api.DefaultPri, Delay: time.Duration(v.Delay), TTR: time.Duration(api.DefaultTTR), Body: body}
 	if v.Pri != nil {

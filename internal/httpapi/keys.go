@@ -47,11 +47,6 @@ func (k *keys) open() {
 	k.order = list.New()
 }
 
-var (
-	errKeyReused = problem(api.KeyReused, "the Idempotency-Key was used for a request that says something else")
-	errKeysFull  = problem(api.TooManyRequests, "too many puts with an Idempotency-Key are under way")
-)
-
 // begin returns the attempt with that key, and whether it is a new one, which end
 // must follow.
 func (k *keys) begin(key idemKey, digest [sha256.Size]byte, now time.Time) (a *attempt, fresh bool, err error) {
@@ -67,12 +62,12 @@ func (k *keys) begin(key idemKey, digest [sha256.Size]byte, now time.Time) (a *a
 	if e, ok := k.byKey[key]; ok {
 		a = e.Value.(*attempt)
 		if a.digest != digest {
-			return nil, false, errKeyReused
+			return nil, false, problem(api.KeyReused, "the Idempotency-Key was used for a job that is another")
 		}
 		return a, false, nil
 	}
 	if k.order.Len() >= mostKeys {
-		return nil, false, errKeysFull
+		return nil, false, problem(api.TooManyRequests, "too many puts with an Idempotency-Key are under way")
 	}
 	a = &attempt{key: key, digest: digest, begun: now, done: make(chan struct{})}
 	k.byKey[key] = k.order.PushBack(a)

@@ -31,7 +31,7 @@ func (c *call) status() error {
 	if s.Draining {
 		v.State = api.Draining
 	}
-	v.MaxJobSize = c.h.opts.MaxJobSize
+	v.MaxJobSize = c.h.maxJob.Load()
 	v.Jobs, v.TotalJobs, v.Timeouts, v.BodyBytes = countsOf(s.Jobs, s.Urgent), s.TotalJobs, s.Timeouts, s.BodyBytes
 	v.Connections = api.Connections{
 		Now: s.Connections, Producers: s.Producers, Workers: s.Workers, Waiting: s.Waiting, Total: s.TotalConnections,

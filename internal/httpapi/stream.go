@@ -96,14 +96,14 @@ func (c *call) lines() (*lines, error) {
 	if !slices.Contains([]string{api.NDJSON, "application/ndjson", "application/jsonl"}, t) {
 		return nil, problem(api.UnsupportedType, "the request's type is %.100q, and must be %s", t, api.NDJSON)
 	}
-	most := 2*int(c.h.opts.MaxJobSize) + maxSmall
+	most := 2*int(c.h.maxJob.Load()) + maxSmall
 	return &lines{r: bufio.NewReaderSize(endless{c}, portionBytes), most: most}, nil
 }
 
 // problemOf returns the problem of one line.
 func (c *call) problemOf(err error, what string) *api.Error {
 	if errors.Is(err, errLong) {
-		return problem(api.TooLarge, "the line may have %d bytes, and has more", 2*int(c.h.opts.MaxJobSize)+maxSmall)
+		return problem(api.TooLarge, "the line may have %d bytes, and has more", 2*int(c.h.maxJob.Load())+maxSmall)
 	}
 	if p := explain(err, what); p != nil {
 		return p
@@ -380,8 +380,8 @@ func (c *call) importFrom(line []byte, tube string) (*queue.Imported, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > int(c.h.opts.MaxJobSize) {
-		return nil, problem(api.TooLarge, "the job has %d bytes, and may have %d", len(body), c.h.opts.MaxJobSize)
+	if len(body) > int(c.h.maxJob.Load()) {
+		return nil, problem(api.TooLarge, "the job has %d bytes, and may have %d", len(body), c.h.maxJob.Load())
 	}
 	now := time.Now()
 	if state == queue.Reserved {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	sdnotify "github.com/coreos/go-systemd/v22/daemon"
@@ -52,6 +53,7 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 	}
 	door.serve()
 	opts := serverOptions(cfg, log)
+	opts.Session.About.HTTP = door.Address()
 	if cfg.Journal != "" {
 		j, err := openJournal(cfg, log, stderr)
 		if err != nil {
@@ -108,7 +110,9 @@ func serverOptions(cfg config.Config, log *zap.Logger) server.Options {
 		Session: session.Options{
 			MaxJobSize: uint32(cfg.MaxJobSize),
 			Compat112:  cfg.Compat == config.Compat112,
+			Strict:     cfg.Strict,
 			Host:       hostFacts(),
+			About:      session.About{Server: "spoked", Version: config.Version},
 		},
 		Loops: cfg.Loops,
 		Log:   log,
@@ -146,20 +150,25 @@ func hostFacts() session.Host {
 // at once, USR1 drain it, and HUP reload r once ready is closed, until the function
 // returned is called. HUP also tells that the terminal has gone from which the process
 // was started: then it stops. The signals come from the channel, which gets all of
-// them from now on.
+// them from now on. The function waits for a reload that is under way.
 func handleSignals(signals chan os.Signal, s *server.Server, door *httpDoor, r *reloader, ready <-chan struct{}) (stop func()) {
 	done, hups := make(chan struct{}), make(chan struct{}, 1)
 	notify(signals)
-	go func() {
+	var working sync.WaitGroup
+	working.Go(func() {
 		for range hups { // apart, so that it holds up no other signal
 			select {
 			case <-ready:
-				r.reload()
 			case <-done:
 			}
+			select {
+			case <-done:
+			default:
+				r.reload()
+			}
 		}
-	}()
-	go func() {
+	})
+	working.Go(func() {
 		defer close(hups)
 		stopping := false
 		for {
@@ -191,9 +200,10 @@ func handleSignals(signals chan os.Signal, s *server.Server, door *httpDoor, r *
 				}
 			}
 		}
-	}()
+	})
 	return func() {
 		ignore(signals)
 		close(done)
+		working.Wait()
 	}
 }

@@ -140,7 +140,7 @@ func (d *httpDoor) reload(r *reloader) {
 		return nil
 	})
 	r.on("http-token-file", func(running, next *config.Config) error {
-		if next.HTTPTokens == "" && !d.local && !next.HTTPInsecure {
+		if next.HTTPTokens == "" && !d.local && !running.HTTPInsecure {
 			return errors.New("without tokens, other hosts could do anything")
 		}
 		running.HTTPTokens = next.HTTPTokens

@@ -252,7 +252,7 @@ func (c *stream) awaitRoom() bool {
 		s.mu.Lock()
 		if gone && c.session.Waiting() && !c.closed {
 			now := s.clock.now()
-			c.session.HalfClose()
+			c.session.HalfClose(now)
 			c.advance(now)
 			g.settle(now)
 			g.launch(nil)
@@ -268,7 +268,7 @@ func (c *stream) advance(now int64) {
 		return
 	}
 	if c.eof {
-		c.session.HalfClose()
+		c.session.HalfClose(now)
 	}
 	if len(c.rest) > 0 && len(c.out) == 0 && !c.flushing && !c.last {
 		if s := c.goroutines.server; s.opts.Latencies {

@@ -19,7 +19,7 @@ import (
 // for the wire protocol is the other result.
 func restOf(t *testing.T, tokens *httpapi.Tokens) (Source, *api.Client, string) {
 	t.Helper()
-	s, addr := serve(t)
+	s, addr := serve(t, false)
 	h := httpapi.New(httpapi.Options{Local: true, Tokens: tokens, MaxJobSize: 65535, Facts: func() api.Status {
 		return api.Status{
 			Name: "spoked", Version: "1.0", Hostname: "db", Uptime: api.Duration(time.Minute), CPUUser: api.Duration(time.Second),

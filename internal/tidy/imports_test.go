@@ -33,11 +33,15 @@ var mayImport = []layer{
 	}},
 	{"internal/bench", []string{"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/sys"}},
 	{"internal/daemon", []string{
-		"internal/api", "internal/config", "internal/control", "internal/httpapi", "internal/journal", "internal/manage", "internal/server", "internal/session", "queue",
+		"internal/api", "internal/config", "internal/control", "internal/httpapi", "internal/journal", "internal/manage", "internal/metrics", "internal/server", "internal/session", "queue",
 		"github.com/coreos/go-systemd/v22", "go.uber.org/zap", "golang.org/x/sys",
 	}},
 	{"internal/httpapi", []string{"internal/api", "internal/manage", "proto", "queue", "github.com/goccy/go-yaml"}},
 	{"internal/manage", []string{"queue"}},
+	{"internal/metrics", []string{
+		"internal/journal", "internal/server", "queue",
+		"github.com/cactus/go-statsd-client/v5", "github.com/prometheus/client_golang", "github.com/prometheus/client_model", "go.uber.org/zap",
+	}},
 	{"internal/server", []string{
 		"internal/journal", "internal/session", "proto", "queue",
 		"go.uber.org/zap", "golang.org/x/sys",

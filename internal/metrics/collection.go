@@ -15,8 +15,9 @@ import (
 
 const (
 	// hold is after how long a portion of a collection lets go of the engine, and
-	// pause for how long: who waits for it goes first, and has most of the time.
-	hold  = 50 * time.Microsecond
+	// pause for how long at least, on an idle machine a millisecond: who waits for
+	// it goes first, and has most of the time.
+	hold  = 80 * time.Microsecond
 	pause = 200 * time.Microsecond
 
 	// glance is how many tubes are looked at between two looks at the clock, and
@@ -199,9 +200,10 @@ func (c *collection) tubes(s Server) {
 // walk looks at all tubes, and returns those that have metrics of their own, the
 // sums of the others, and what was put into these and deleted of them.
 func (c *collection) walk(s Server) (own []*place, others *sums, put, deleted uint64) {
-	w := c.metrics.places.begin(int(c.metrics.maxTubes.Load()))
-	at := math.MaxInt
 	var st queue.Stats
+	c.view(s, func(e *queue.Engine, _ int64) { st = e.Stats() })
+	w := c.metrics.places.begin(st.Tubes, int(c.metrics.maxTubes.Load()))
+	at := math.MaxInt
 	c.portions(s, func(e *queue.Engine, now int64) (more bool) {
 		st = e.Stats()
 		n := 0

@@ -54,6 +54,7 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 		}
 	}
 	door.serve()
+	opts.Session.About.HTTP = door.Address()
 	if cfg.Journal != "" {
 		j, err := openJournal(cfg, watch.health.Progress, log, stderr)
 		if err != nil {
@@ -116,7 +117,9 @@ func serverOptions(cfg config.Config, log *zap.Logger) server.Options {
 		Session: session.Options{
 			MaxJobSize: uint32(cfg.MaxJobSize),
 			Compat112:  cfg.Compat == config.Compat112,
+			Strict:     cfg.Strict,
 			Host:       hostFacts(),
+			About:      session.About{Server: "spoked", Version: config.Version},
 		},
 		Loops: cfg.Loops,
 		Log:   log,

@@ -25,8 +25,8 @@ func TestReloadTokens(t *testing.T) {
 	of := func(token string) string { return fmt.Sprintf("admin %x %s\n", sha256.Sum256([]byte(token)), token) }
 	write(of("old"))
 	f := newSettingsFile(t, "spoked.toml")
-	f.write("http = '127.0.0.1:0'", "http-token-file = '"+tokens+"'")
-	s := startServer(t, spokedPath(t), "--config", f.path)
+	f.write("http-token-file = '" + tokens + "'")
+	s := startServer(t, spokedPath(t), "--config", f.path, "--http", "127.0.0.1:0")
 	awaitLog(t, s, "listening")
 	address := regexp.MustCompile(`"http": "([^"]+)"`).FindStringSubmatch(s.Stderr())
 	if address == nil {
@@ -64,7 +64,7 @@ func TestReloadTokens(t *testing.T) {
 	if err := os.WriteFile(other, []byte(of("old")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f.write("http = '127.0.0.1:0'", "http-token-file = '"+other+"'")
+	f.write("http-token-file = '" + other + "'")
 	reload(t, s, `reloaded  {"setting": "http-token-file"`, "reloaded the tokens")
 	want("old", http.StatusOK)
 	want("new", http.StatusUnauthorized)

@@ -157,8 +157,8 @@ func hostFacts() session.Host {
 // at once, USR1 drain it, and HUP reload r once ready is closed, until the function
 // returned is called. HUP also tells that the terminal has gone from which the process
 // was started: then it stops. Before it stops s it calls begin. The signals come from
-// the channel, which gets all of them from now on. The function waits for a reload that
-// is under way.
+// the channel, which gets all of them from now on. The function waits for a reload
+// that is under way.
 func handleSignals(signals chan os.Signal, s *server.Server, begin func(), r *reloader, ready <-chan struct{}) (stop func()) {
 	done, hups := make(chan struct{}), make(chan struct{}, 1)
 	notify(signals)

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"spoked/internal/config"
+	"spoked/internal/session"
 )
 
 // reloading returns a reloader of a server that was started with a file with this
@@ -121,11 +122,10 @@ func TestLiveSettings(t *testing.T) {
 	r := newReloader(&config.Invocation{}, zap.NewNop())
 	_, book := newLogger(config.Default(), io.Discard)
 	r.changeServer(nil, book)
+	(&httpDoor{}).reload(r)
+	newWatch(&config.Config{}, &session.Host{}, zap.NewNop()).reload(r)
 	for _, o := range config.Options() {
 		_, ok := r.appliers[o.Key()]
-		if elsewhere := []string{"http-token-file", "metrics-tubes", "statsd"}; slices.Contains(elsewhere, o.Key()) {
-			continue
-		}
 		if ok != o.Live {
 			t.Errorf("%s: has an applier: got %v, want %v", o.Long, ok, o.Live)
 		}

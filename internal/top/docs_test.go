@@ -8,7 +8,7 @@ import (
 
 // TestDocs compares the frame in docs/top.md with what is drawn.
 func TestDocs(t *testing.T) {
-	const path, begin, end = "../../docs/top.md", "is drawn. -->\n\n", "\n\nIt asks"
+	const path, begin, end = "../../docs/top.md", "is drawn. -->\n\n", "\n\nKeys work"
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

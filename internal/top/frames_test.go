@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -555,4 +556,56 @@ func BenchmarkFrame(b *testing.B) {
 			p.m.View()
 		}
 	})
+}
+
+// TestRandom presses random keys, on a screen of random size, while a random server
+// answers, or does not. Whatever comes of it fits on the screen.
+func TestRandom(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	source := many(50)
+	calm := source.snapshot
+	source.snapshot = func(second int) (*Snapshot, error) {
+		if random.IntN(5) == 0 {
+			return nil, errors.New("down\x1b[2J")
+		}
+		s, err := calm(second)
+		s.Tubes = s.Tubes[random.IntN(len(s.Tubes)):][:random.IntN(3)] // tubes come and go
+		for i := range s.Tubes {
+			f := &s.Tubes[i]
+			f.Buried, f.Delayed = random.Int64N(3), random.Int64N(3)
+			f.PauseLeft = time.Duration(random.Int64N(2)) * time.Minute
+			f.Name += strings.Repeat("x", random.IntN(200))
+		}
+		return s, err
+	}
+	source.tube = func(name string) (*Tube, error) {
+		if random.IntN(4) == 0 {
+			return nil, ErrNoTube
+		}
+		return shop().tube(name)
+	}
+	keys := []string{
+		"up", "down", "left", "right", "pgup", "pgdown", "home", "end", "enter", "esc", "backspace", "space",
+		"s", "S", "r", "/", "p", "K", "?", "y", "n", "1", "0", "x", "ü", "j", "k", "g", "G", "ctrl+u", "ctrl+d",
+	}
+	p := newPlay(t, source, 80, 24)
+	for range 2000 {
+		switch n := random.IntN(20); {
+		case n == 0:
+			p.send(tea.WindowSizeMsg{Width: 1 + random.IntN(140), Height: 1 + random.IntN(50)})
+		case n < 4:
+			p.seconds(1)
+		default:
+			p.keys(keys[random.IntN(len(keys))])
+		}
+		p.screen()
+		if p.m.cursor < 0 || p.m.cursor > max(0, len(p.m.rows)-1) {
+			t.Fatalf("got the cursor on row %d of %d", p.m.cursor, len(p.m.rows))
+		}
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
 }

@@ -82,8 +82,8 @@ func (m *model) drawJobs(s *screen, t *Tube, state string) {
 	title := fmt.Sprintf("%s  %s", strings.ToUpper(state), plural(all, "job", "jobs"))
 	how := ""
 	switch {
-	case shown == 0 && state == stateReserved:
-		how = "which cannot be seen over the wire"
+	case shown == 0 && state == stateReserved && !t.Lists:
+		how = "which this server does not show"
 	case shown == 0:
 	case state == stateReserved:
 		how = "by id"

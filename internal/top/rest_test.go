@@ -3,6 +3,7 @@ package top
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ import (
 // for the wire protocol is the other result.
 func restOf(t *testing.T, tokens *httpapi.Tokens) (Source, *api.Client, string) {
 	t.Helper()
-	s, addr := serve(t)
+	s, addr := serve(t, false)
 	h := httpapi.New(httpapi.Options{Local: true, Tokens: tokens, MaxJobSize: 65535, Facts: func() api.Status {
 		return api.Status{
 			Name: "spoked", Version: "1.0", Hostname: "db", Uptime: api.Duration(time.Minute), CPUUser: api.Duration(time.Second),
@@ -105,26 +106,69 @@ func TestRestMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	for end := time.Now().Add(time.Minute); ; { // the oldest jobs may take longer
+	s, err := r.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := len(s.Tubes), n+1; got != want {
+		t.Fatalf("got %d tubes, want %d", got, want)
+	}
+	if f := s.Tubes[n]; f.Ready != 1 {
+		t.Errorf("got %+v", f)
+	}
+}
+
+// TestRestOldest has the search for the oldest jobs take longer than a snapshot waits.
+func TestRestOldest(t *testing.T) {
+	_, c, addr := restOf(t, nil)
+	fill(t, addr)
+	slow, begun := make(chan struct{}), make(chan struct{}, 10)
+	c.HTTP.Transport = pass{c.HTTP.Transport, func(q *http.Request) {
+		if q.URL.Query().Get("oldest") != "" {
+			begun <- struct{}{}
+			<-slow
+		}
+	}}
+	r := API(c).(*rest)
+	defer r.Close()
+	oldest := func() time.Duration {
+		t.Helper()
 		s, err := r.Snapshot(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := len(s.Tubes), n+1; got != want {
-			t.Fatalf("got %d tubes, want %d", got, want)
-		}
-		f := s.Tubes[n]
-		if f.Ready != 1 {
-			t.Fatalf("got %+v", f)
-		}
-		if f.Oldest >= 0 {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatal("got no age of the oldest job")
-		}
-		time.Sleep(10 * time.Millisecond)
+		return s.Tubes[slices.IndexFunc(s.Tubes, func(f TubeFigures) bool { return f.Name == "work" })].Oldest
 	}
+	for range 2 {
+		if got := oldest(); got != Unknown {
+			t.Errorf("got %v, want it not to be known yet", got)
+		}
+	}
+	if len(begun) != 1 {
+		t.Errorf("got %d searches at a time, want one", len(begun))
+	}
+	done := r.done
+	close(slow)
+	<-done
+	for range 3 { // it goes on being known
+		if got := oldest(); got < 0 || got > time.Minute {
+			t.Errorf("got %v since the put of the oldest job", got)
+		}
+	}
+	if len(begun) > 2 {
+		t.Errorf("got %d searches, want few", len(begun))
+	}
+}
+
+// pass tells of requests before they are made.
+type pass struct {
+	http.RoundTripper
+	tell func(q *http.Request)
+}
+
+func (p pass) RoundTrip(q *http.Request) (*http.Response, error) {
+	p.tell(q)
+	return p.RoundTripper.RoundTrip(q)
 }
 
 func TestRestCommands(t *testing.T) {

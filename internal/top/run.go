@@ -74,12 +74,13 @@ func Run(ctx context.Context, o Options) error {
 	if !isTerminal(o.Input) || !isTerminal(o.Output) || slices.Contains(o.Env, "TERM=dumb") {
 		return ErrNoTerminal
 	}
-	ctx, stop := context.WithCancel(ctx)
+	var stop context.CancelFunc
+	m.ctx, stop = context.WithCancel(ctx)
 	defer stop() // of what is still being asked
-	m.ctx = ctx
-	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(o.Input), tea.WithOutput(o.Output), tea.WithEnvironment(o.Env))
+	p := tea.NewProgram(m, tea.WithInput(o.Input), tea.WithOutput(o.Output), tea.WithEnvironment(o.Env))
+	defer context.AfterFunc(ctx, p.Quit)() // it gives the terminal back, and does not merely end
 	_, err = p.Run()
-	if ctx.Err() != nil || errors.Is(err, tea.ErrInterrupted) {
+	if errors.Is(err, tea.ErrInterrupted) {
 		return nil
 	}
 	return err

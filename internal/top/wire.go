@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,7 +28,7 @@ type wire struct {
 	mu   sync.Mutex
 	conn net.Conn // nil: not connected
 	in   *bufio.Reader
-	adds string // what the server answers to capabilities, "" if it does not know that
+	can  []byte // what the server answers to capabilities, nil if it does not know that
 }
 
 // errForeign is of a server that answers what this protocol does not have.
@@ -115,12 +116,15 @@ func (w *wire) dial(ctx context.Context) error {
 // greet asks what the server can do that beanstalkd cannot.
 func (w *wire) greet() error {
 	line, body, err := w.ask("capabilities")
-	w.adds = ""
+	w.can = nil
 	if is(line, "OK") {
-		w.adds = string(body)
+		w.can = body
 	}
 	return err
 }
+
+// adds reports whether the server has a command that beanstalkd has not.
+func (w *wire) adds(command string) bool { return slices.Contains(readList(w.can), command) }
 
 // plain takes off what the net package puts in front of an error and the message
 // says anyway.
@@ -280,11 +284,14 @@ func (w *wire) server(f fields) Server {
 	if f.count("binlog-current-index") > 0 { // 0 is: no journal
 		s.JournalRecords = f.count("binlog-records-written")
 	}
-	switch adds := readFields([]byte(w.adds)); {
-	case adds["server"] != "":
-		s.Name, s.Version = adds["server"], adds["version"]
-	case w.adds == "":
+	if w.can == nil {
 		s.Name = "beanstalkd"
+		return s
+	}
+	can := readFields(w.can)
+	s.Name = can["server"]
+	if v := can["version"]; v != "" {
+		s.Version = v
 	}
 	return s
 }
@@ -306,7 +313,10 @@ func (w *wire) Tube(ctx context.Context, name string, jobs int) (*Tube, error) {
 		if err := w.peek(t); err != nil {
 			return err
 		}
-		return w.describe(t)
+		if err := w.describe(t); err != nil || !w.adds("list-jobs") {
+			return err
+		}
+		return w.list(t, jobs)
 	})
 }
 
@@ -357,6 +367,53 @@ func (w *wire) describe(t *Tube) error {
 		}
 		return nil
 	})
+}
+
+// list adds jobs of each state to t, in the order of their ids, where the server has the
+// command for it.
+func (w *wire) list(t *Tube, n int) error {
+	var listed []Job
+	all := states()
+	err := w.askAll(len(all), func(b *bytes.Buffer, i int) {
+		fmt.Fprintf(b, "list-jobs %s %s 0 %d", t.Name, all[i], n)
+	}, func(i int, line string, body []byte) error {
+		t.Lists = t.Lists || is(line, "OK")
+		for _, f := range readMappings(body) {
+			j := Job{
+				ID: uint64(max(0, f.count("id"))), State: f["state"], Pri: uint32(f.count("pri")), Age: f.seconds("age"),
+				Left: Unknown, Reserves: f.count("reserves"), Size: f.count("size"),
+			}
+			if j.State == stateDelayed || j.State == stateReserved {
+				j.Left = f.seconds("time-left")
+			}
+			if !slices.ContainsFunc(t.Jobs, func(other Job) bool { return other.ID == j.ID }) {
+				listed = append(listed, j)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// Bodies come whole: those of large jobs are not worth it.
+	const large = 16 << 10
+	var small []*Job
+	for i := range listed {
+		if j := &listed[i]; j.Size >= 0 && j.Size <= large {
+			small = append(small, j)
+		}
+	}
+	err = w.askAll(len(small), func(b *bytes.Buffer, i int) {
+		b.WriteString("peek ")
+		b.WriteString(strconv.FormatUint(small[i].ID, 10))
+	}, func(i int, line string, body []byte) error {
+		if is(line, "FOUND") {
+			small[i].Body = bytes.Clone(body[:min(len(body), head)])
+		}
+		return nil
+	})
+	t.Jobs = append(t.Jobs, listed...)
+	return err
 }
 
 func (w *wire) Pause(ctx context.Context, name string, d time.Duration) error {

@@ -22,9 +22,17 @@ import (
 	"spoked/internal/session"
 )
 
-// eachServer runs f against spoked, and against a real beanstalkd if there is one.
+// eachServer runs f against spoked, with and without the commands that beanstalkd does not
+// have, and against a real beanstalkd if there is one.
 func eachServer(t *testing.T, f func(t *testing.T, addr string)) {
-	t.Run("spoked", func(t *testing.T) { f(t, spoked(t)) })
+	t.Run("spoked", func(t *testing.T) {
+		_, addr := serve(t, false)
+		f(t, addr)
+	})
+	t.Run("strict", func(t *testing.T) {
+		_, addr := serve(t, true)
+		f(t, addr)
+	})
 	t.Run("beanstalkd", func(t *testing.T) {
 		path, err := exec.LookPath("beanstalkd")
 		if err != nil {
@@ -34,21 +42,14 @@ func eachServer(t *testing.T, f func(t *testing.T, addr string)) {
 	})
 }
 
-// spoked returns the address of a server that runs in this process.
-func spoked(t *testing.T) string {
-	t.Helper()
-	_, addr := serve(t)
-	return addr
-}
-
 // serve starts a server in this process, which ends with the test.
-func serve(t *testing.T) (*server.Server, string) {
+func serve(t *testing.T, strict bool) (*server.Server, string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts := server.Options{Session: session.Options{MaxJobSize: 65535}}
+	opts := server.Options{Session: session.Options{MaxJobSize: 65535, Strict: strict}}
 	if runtime.GOOS != "linux" {
 		opts.Transport = server.Goroutines
 	}
@@ -174,18 +175,23 @@ func TestWire(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tube.Ready != 2 || tube.Lists {
+		lists := strings.HasSuffix(t.Name(), "/spoked")
+		if tube.Ready != 2 || tube.Lists != lists {
 			t.Errorf("got tube %+v", tube)
 		}
 		var jobs []string
 		for _, j := range tube.Jobs {
 			body, _ := cut(printable(j.Body), 10)
 			jobs = append(jobs, fmt.Sprintf("%d %s %d %s %d", j.ID, j.State, j.Pri, body, j.Size))
-			if (j.State == stateDelayed) != (j.Left > 59*time.Minute) || j.Age < 0 || len(j.Body) > head {
+			if (j.State == stateDelayed) != (j.Left > 59*time.Minute) || (j.State == stateReserved) != (j.Left > 50*time.Second && j.Left < 61*time.Second) || j.Age < 0 || len(j.Body) > head {
 				t.Errorf("got job %+v", j)
 			}
 		}
-		if got, want := strings.Join(jobs, "; "), "4 ready 10 next ·[2J… 1009 5 delayed 10 later 5 1 buried 7 buried 6"; strings.ReplaceAll(got, ";", "") != want {
+		want = "4 ready 10 next ·[2J… 1009, 5 delayed 10 later 5, 1 buried 7 buried 6"
+		if lists {
+			want += ", 3 ready 2000 second 6, 2 reserved 5 held 4"
+		}
+		if got := strings.Join(jobs, ", "); got != want {
 			t.Errorf("got jobs %q, want %q", got, want)
 		}
 	})
@@ -389,6 +395,7 @@ func FuzzYAML(f *testing.F) {
 			t.Errorf("got %v", v)
 		}
 		readList(doc)
+		readMappings(doc)
 		text := printable(doc)
 		for _, r := range text {
 			if !strconv.IsPrint(r) {

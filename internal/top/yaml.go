@@ -56,10 +56,27 @@ func mapping(doc []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// readList returns the elements of a list.
+// readMappings returns the mappings of a list of such.
+func readMappings(doc []byte) (list []fields) {
+	for line := range bytes.Lines(doc) {
+		if rest, ok := bytes.CutPrefix(line, []byte("- ")); ok {
+			list = append(list, fields{})
+			line = rest
+		}
+		if len(list) == 0 {
+			continue
+		}
+		for key, value := range mapping(line) {
+			list[len(list)-1][string(key)] = string(value)
+		}
+	}
+	return list
+}
+
+// readList returns the elements of a list, or of the lists in a mapping.
 func readList(doc []byte) (names []string) {
 	for line := range bytes.Lines(doc) {
-		if name, ok := bytes.CutPrefix(line, []byte("- ")); ok {
+		if name, ok := bytes.CutPrefix(bytes.TrimLeft(line, " "), []byte("- ")); ok {
 			names = append(names, string(unquote(name)))
 		}
 	}

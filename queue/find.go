@@ -75,8 +75,8 @@ func (f *finder) walk(until uint64) (end bool) {
 		if first := no * idsPerPage; first > f.last {
 			f.last = min(first, until) - 1
 		}
-		if !ok {
-			continue // no work is left to find the next page
+		if !ok || f.last == until-1 {
+			continue // no work is left to find the next page, or there is none
 		}
 		f.work -= workPage
 		for p, few := ids.page(no); f.last < min((no+1)*idsPerPage, until)-1; {

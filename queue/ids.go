@@ -201,6 +201,7 @@ func (t *idTable) next(no uint64, work *int) (next uint64, ok bool) {
 		if _, ok := t.dense[no]; ok || t.few[no] > 0 {
 			return no, true
 		}
+		no++
 		if *work -= 2; *work <= 0 {
 			return no, false
 		}
@@ -208,7 +209,6 @@ func (t *idTable) next(no uint64, work *int) (next uint64, ok bool) {
 			*work -= pages / 2
 			return t.least(no), true // there are fewer pages than may be missing
 		}
-		no++
 	}
 	return math.MaxUint64 / idsPerPage, true
 }

@@ -25,7 +25,7 @@ type model struct {
 	waiting []*modelClient // oldest first
 	wakes   []wake
 
-	total, timeouts, connections uint64
+	total, deletes, timeouts, connections uint64
 }
 
 type modelTube struct {
@@ -51,6 +51,7 @@ type modelClient struct {
 	watched          []*modelTube
 	producer, worker bool
 	engine           *queue.Client // the same in the other world
+	attached         bool
 
 	hurry  bool  // while it waits: not for ever,
 	giveUp int64 // but until then
@@ -382,6 +383,7 @@ func (m *model) delete(c *modelClient, id uint64) error {
 	}
 	m.jobs = remove(m.jobs, j)
 	j.tube.deletes++
+	m.deletes++
 	m.drop(j.tube)
 	return nil
 }
@@ -498,9 +500,9 @@ func (m *model) next() (at int64, happen func()) {
 func (m *model) stats() queue.Stats {
 	s := queue.Stats{
 		TotalJobs:        m.total,
+		Deletes:          m.deletes,
 		Timeouts:         m.timeouts,
 		Tubes:            len(m.tubes),
-		Connections:      len(m.clients),
 		Waiting:          len(m.waiting),
 		TotalConnections: m.connections,
 	}
@@ -511,6 +513,9 @@ func (m *model) stats() queue.Stats {
 		}
 	}
 	for _, c := range m.clients {
+		if !c.attached {
+			s.Connections++
+		}
 		if c.producer {
 			s.Producers++
 		}

@@ -48,7 +48,7 @@ const maxHTTPConns = 12_000
 
 // openHTTP makes the listener that cfg asks for, or returns nil if that is none, or
 // the usual address is taken and was not asked for.
-func openHTTP(cfg config.Config, log *zap.Logger) (*httpDoor, error) {
+func openHTTP(cfg config.Config, mounts map[string]httpapi.Mount, log *zap.Logger) (*httpDoor, error) {
 	if cfg.HTTP == config.HTTPOff {
 		return nil, nil
 	}
@@ -78,7 +78,9 @@ func openHTTP(cfg config.Config, log *zap.Logger) (*httpDoor, error) {
 		log.Warn("HTTP can be reached from other hosts, and needs no token: whoever reaches it may do anything", zap.Stringer("address", l.Addr()))
 	}
 	d.listener = narrow(l, maxHTTPConns)
-	d.handler = httpapi.New(d.options(cfg, tokens))
+	opts := d.options(cfg, tokens)
+	opts.Mounts = mounts
+	d.handler = httpapi.New(opts)
 	return d, nil
 }
 
@@ -140,7 +142,7 @@ func (d *httpDoor) reload(r *reloader) {
 		return nil
 	})
 	r.on("http-token-file", func(running, next *config.Config) error {
-		if next.HTTPTokens == "" && !d.local && !next.HTTPInsecure {
+		if next.HTTPTokens == "" && !d.local && !running.HTTPInsecure {
 			return errors.New("without tokens, other hosts could do anything")
 		}
 		running.HTTPTokens = next.HTTPTokens

@@ -30,6 +30,9 @@ func (e *Engine) Check() error {
 			timers++
 		}
 	}
+	if err := e.checkTimes(); err != nil {
+		return err
+	}
 	kicks, clears, err := e.checkTasks()
 	if err != nil {
 		return err
@@ -103,6 +106,20 @@ func (e *Engine) Check() error {
 		return fmt.Errorf("queue: %d bytes of bodies without jobs", e.BodyBytes())
 	case jobs == 0 && e.works.Len() != 0:
 		return fmt.Errorf("queue: %d work records without jobs", e.works.Len())
+	}
+	return nil
+}
+
+// checkTimes looks at which tubes have times.
+func (e *Engine) checkTimes() error {
+	n := 0
+	for _, t := range e.list {
+		if t.times != nil {
+			n++
+		}
+	}
+	if e.times == nil && n > 0 || e.times != nil && n+e.times.left != e.times.most {
+		return fmt.Errorf("queue: the times of %d tubes are kept, which is not as many as are counted", n)
 	}
 	return nil
 }

@@ -87,6 +87,7 @@ type Times struct {
 
 // timesKept says of how many tubes times are kept one by one.
 type timesKept struct {
+	most int // so many are
 	left int // for so many more
 	rest Times
 }
@@ -95,7 +96,7 @@ type timesKept struct {
 // the first there are, and of the others in one sum. The times of a tube are
 // gone with it.
 func (e *Engine) KeepTimes(tubes int) {
-	e.times = &timesKept{left: tubes}
+	e.times = &timesKept{most: tubes, left: tubes}
 	for _, t := range e.list {
 		t.times = nil
 		e.keepTimesOf(t)

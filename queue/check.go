@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -29,9 +30,6 @@ func (e *Engine) Check() error {
 		if t.wake != 0 {
 			timers++
 		}
-	}
-	if err := e.checkTimes(); err != nil {
-		return err
 	}
 	kicks, clears, err := e.checkTasks()
 	if err != nil {
@@ -82,7 +80,7 @@ func (e *Engine) Check() error {
 			return fmt.Errorf("queue: tube %q counts %d users and %d watchers, has %d and %d", t.name, t.using, t.watching, using[t], watching[t])
 		}
 	}
-	if err := e.checkLists(lists); err != nil {
+	if err := cmp.Or(e.checkLists(lists), e.checkTimes()); err != nil {
 		return err
 	}
 	jobs := 0

@@ -99,7 +99,7 @@ type Command struct {
 	TTR     uint32 // seconds: put; as sent, so 0 is still 0
 	Size    uint32 // bytes of body without its CRLF: put
 	Count   uint32 // kick, and of at most MaxBatch: reserve-batch, delete-batch, list-jobs
-	Timeout int64  // seconds, or Forever: reserve-with-timeout, reserve-batch
+	Timeout int64  // seconds: reserve-batch; or Forever: reserve-with-timeout
 
 	Tube  []byte // tube name; borrowed until the next call of Next
 	Data  []byte // body bytes of Chunk and BodyEnd; borrowed likewise

@@ -72,11 +72,15 @@ func (f *finder) walk(until uint64) (end bool) {
 			return true
 		}
 		no, ok := ids.next((f.last+1)/idsPerPage, &f.work)
+		if !ok && f.work > 0 {
+			f.last = until - 1 // there is none
+			return true
+		}
 		if first := no * idsPerPage; first > f.last {
 			f.last = min(first, until) - 1
 		}
 		if !ok || f.last == until-1 {
-			continue // no work is left to find the next page, or there is none
+			continue // no work is left to find the next page, or it is behind the end
 		}
 		f.work -= workPage
 		for p, few := ids.page(no); f.last < min((no+1)*idsPerPage, until)-1; {

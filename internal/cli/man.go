@@ -24,30 +24,55 @@ func (p *Program) manCommand() *cobra.Command {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err
 			}
-			root := c.Root()
+			root := (&Program{}).tree(c.Root().Name()) // with no defaults from the environment
 			root.DisableAutoGenTag = true
-			root.Long += "\n\n" + manSections
+			root.Use += " [OPTIONS] | COMMAND [OPTIONS] ..."
+			markdown(root)
 			documentServer(root.Flags())
-			before, err := os.ReadDir(args[0])
-			if err != nil {
-				return err
-			}
 			if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "spoked " + config.Version, Manual: "spoked"}, args[0]); err != nil {
 				return err
 			}
-			after, err := os.ReadDir(args[0])
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(p.Stdout, "wrote %s to %s (%s there before)\n", plural(len(after)-len(before), "page"), args[0], count(len(before)))
+			_, err := fmt.Fprintf(p.Stdout, "wrote %s to %s\n", plural(pages(root), "page"), args[0])
 			return err
 		},
 	}
 }
 
-const manSections = `Exit codes of commands: 0 done; 1 it failed, or a part of it did; 2 what it was to work
-on is not there; 3 no server answers; 4 the server wants a token, or another one; 5 the
-command line makes no sense; 10 no journal, or one in use; 130 interrupted.`
+// pages returns how many pages there are of c and its commands.
+func pages(c *cobra.Command) int {
+	n := 1
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() && !sub.IsAdditionalHelpTopicCommand() {
+			n += pages(sub)
+		}
+	}
+	return n
+}
+
+// markdown has the descriptions of commands keep the lines that are indented, and adds
+// their exit codes.
+func markdown(c *cobra.Command) {
+	text := c.Long
+	if exits := c.Annotations["exit"]; exits != "" {
+		text += "\n\nExit codes:\n" + exits
+	}
+	var b strings.Builder
+	indented := false
+	for line := range strings.SplitSeq(text, "\n") {
+		if is := strings.HasPrefix(line, " "); is != indented {
+			b.WriteByte('\n')
+			indented = is
+		}
+		if indented {
+			line = "    " + line
+		}
+		b.WriteString(line + "\n")
+	}
+	c.Long = b.String()
+	for _, sub := range c.Commands() {
+		markdown(sub)
+	}
+}
 
 // documentServer gives f the options of the server. They are read by internal/config;
 // these are for documents.

@@ -42,6 +42,22 @@ const remoteExits = ` 0           done
  130         interrupted
 `
 
+// allExits are those of the program, whatever it does.
+const allExits = ` 0           done; the server stopped as asked
+ 1           it failed, or a part of it did
+ 2           a command: what it was to work on is not there
+ 3           a command: no server answers
+ 4           a command: the server refuses: it wants a token, or another one
+ 5           an option, a variable, an argument or a file of settings makes no sense
+ 10          the journal cannot be used, is in use already, or is damaged; there is
+             none
+ 11          the server: writing or syncing the journal has failed
+ 32, 33, 34  the server, -u: users cannot be looked up; no such user; cannot become
+             it
+ 111         the server: cannot listen on the address
+ 130         a command: interrupted
+`
+
 // tree returns the commands. name is the program's.
 func (p *Program) tree(name string) *cobra.Command {
 	root := &cobra.Command{
@@ -50,7 +66,7 @@ func (p *Program) tree(name string) *cobra.Command {
 		Long:          rootLong,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Annotations:   map[string]string{"exit": remoteExits},
+		Annotations:   map[string]string{"exit": allExits},
 	}
 	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)

@@ -15,8 +15,9 @@ import (
 
 const (
 	// hold is after how long a portion of a collection lets go of the engine, and
-	// pause for how long: who waits for it goes first, and has most of the time.
-	hold  = 50 * time.Microsecond
+	// pause for how long at least, on an idle machine a millisecond: who waits for
+	// it goes first, and has most of the time.
+	hold  = 80 * time.Microsecond
 	pause = 200 * time.Microsecond
 
 	// glance is how many tubes are looked at between two looks at the clock, and
@@ -184,6 +185,7 @@ func (c *collection) tubes(s Server) {
 	c.times(s, own)
 
 	c.send("spoked_other_tubes", float64(others.tubes))
+	c.send("spoked_other_tubes_oldest_ready_age_seconds", c.otherAge(s, others))
 	for state, n := range others.jobs {
 		c.send("spoked_other_tubes_jobs", float64(n), queue.State(state).String())
 	}
@@ -199,9 +201,10 @@ func (c *collection) tubes(s Server) {
 // walk looks at all tubes, and returns those that have metrics of their own, the
 // sums of the others, and what was put into these and deleted of them.
 func (c *collection) walk(s Server) (own []*place, others *sums, put, deleted uint64) {
-	w := c.metrics.places.begin(int(c.metrics.maxTubes.Load()))
-	at := math.MaxInt
 	var st queue.Stats
+	c.view(s, func(e *queue.Engine, _ int64) { st = e.Stats() })
+	w := c.metrics.places.begin(st.Tubes, int(c.metrics.maxTubes.Load()))
+	at := math.MaxInt
 	c.portions(s, func(e *queue.Engine, now int64) (more bool) {
 		st = e.Stats()
 		n := 0
@@ -259,6 +262,30 @@ func (c *collection) ages(s Server, own []*place) {
 	for i, t := range own {
 		c.send("spoked_tube_oldest_ready_age_seconds", ages[i], t.stats.Name)
 	}
+}
+
+// otherAge returns how old the oldest job is of those that are the next in tubes
+// without metrics of their own, in seconds.
+func (c *collection) otherAge(s Server, others *sums) (age float64) {
+	if others.jobs[queue.Ready] == 0 {
+		return 0
+	}
+	at, own := math.MaxInt, c.metrics.places.byName
+	c.portions(s, func(e *queue.Engine, now int64) (more bool) {
+		n := 0
+		for i, t := range e.TubesBelow(now, at) {
+			if pos := 0; t.Jobs[queue.Ready] > 0 && own[t.Name] == nil {
+				created, _ := e.OldestReady(t.Name, &pos, 1)
+				age = max(age, time.Duration(now-created).Seconds())
+			}
+			at = i
+			if n++; n == glance {
+				return true
+			}
+		}
+		return false
+	})
+	return age
 }
 
 // times sends the histograms of tubes of which there is one, and of the others.

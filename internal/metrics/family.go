@@ -108,6 +108,7 @@ func Families() []Family {
 		{"spoked_other_tubes_jobs_urgent", Gauge, nil, "Ready jobs in those tubes with a priority below 1024", ""},
 		{"spoked_other_tubes_jobs_put_total", Counter, nil, "Jobs put into those tubes while they had no metrics of their own", ""},
 		{"spoked_other_tubes_jobs_deleted_total", Counter, nil, "Jobs of those tubes deleted by a command while they had no metrics of their own", ""},
+		{"spoked_other_tubes_oldest_ready_age_seconds", Gauge, nil, "Time since the put of the oldest job that is the next to be reserved in one of those tubes; 0 if none is ready", ""},
 		{"spoked_other_tubes_using", Gauge, nil, "Clients that use one of those tubes", ""},
 		{"spoked_other_tubes_watching", Gauge, nil, "Clients that watch those tubes, counted once for each", ""},
 		{"spoked_other_tubes_waiting", Gauge, nil, "Clients that watch those tubes and wait in a reserve, counted once for each", ""},

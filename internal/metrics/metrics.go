@@ -99,8 +99,12 @@ const mostScrapes = 4
 // Handler answers with all metrics, in the format that the request asks for: as
 // text, as OpenMetrics, or as protocol buffers, which have native histograms.
 func (m *Metrics) Handler() http.Handler {
+	log, err := zap.NewStdLogAt(m.opts.Log, zap.ErrorLevel)
+	if err != nil {
+		panic(err) // there is no such level
+	}
 	return reading(promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		ErrorLog:            zap.NewStdLog(m.opts.Log),
+		ErrorLog:            log,
 		ErrorHandling:       promhttp.HTTPErrorOnError,
 		MaxRequestsInFlight: mostScrapes,
 		EnableOpenMetrics:   true,

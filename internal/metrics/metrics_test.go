@@ -241,6 +241,8 @@ func TestCollect(t *testing.T) {
 		`spoked_other_tubes_jobs{state="ready"}`:   4,
 		`spoked_other_tubes_watching`:              3, // default by two, and idle
 		`spoked_other_tubes_waiting`:               2,
+
+		`spoked_other_tubes_oldest_ready_age_seconds`: 10, // in a
 	})
 	for name := range got {
 		if strings.Contains(name, `tube="a"`) {

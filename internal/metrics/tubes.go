@@ -76,19 +76,16 @@ type largest []queue.TubeStats
 func (l largest) Len() int           { return len(l) }
 func (l largest) Less(i, j int) bool { return bySize(&l[i], &l[j]) < 0 }
 func (l largest) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
-func (l *largest) Push(x any)        { *l = append(*l, x.(queue.TubeStats)) }
-func (l *largest) Pop() any {
-	last := (*l)[len(*l)-1]
-	*l = (*l)[:len(*l)-1]
-	return last
-}
+func (l *largest) Push(any)          { panic("metrics: not used") }
+func (l *largest) Pop() any          { panic("metrics: not used") }
 
 // offer puts t among them if there are fewer than most or it is larger than the
 // smallest.
 func (l *largest) offer(t queue.TubeStats, most int) {
 	switch {
 	case len(*l) < most:
-		heap.Push(l, t)
+		*l = append(*l, t)
+		heap.Fix(l, len(*l)-1) // without Push, which allocates
 	case most > 0 && bySize(&(*l)[0], &t) < 0:
 		(*l)[0] = t
 		heap.Fix(l, 0)
@@ -117,12 +114,14 @@ type walk struct {
 	rivals largest // tubes without a place
 }
 
-// begin begins a walk for which that many tubes may have metrics of their own.
-func (p *places) begin(most int) *walk {
+// begin begins a walk over about so many tubes, of which most may have metrics of
+// their own.
+func (p *places) begin(tubes, most int) *walk {
 	for _, t := range p.byName {
 		t.seen = false
 	}
-	return &walk{places: p, most: most}
+	// All that can be is allocated before the engine is held up.
+	return &walk{places: p, most: most, rivals: make(largest, 0, min(most, tubes))}
 }
 
 // see takes note of a tube. One that is seen twice counts twice among the others,

@@ -13,7 +13,7 @@ import (
 // see has a walk over tubes with so many ready jobs, and returns the names of
 // those that have metrics of their own, and the walk.
 func see(p *places, most int, tubes map[string]int) (string, *walk) {
-	w := p.begin(most)
+	w := p.begin(len(tubes), most)
 	for name, n := range tubes {
 		st := queue.TubeStats{Name: name, TotalJobs: uint64(n)}
 		st.Jobs[queue.Ready] = n
@@ -95,7 +95,7 @@ func TestRest(t *testing.T) {
 					deleted += uint64(gone)
 				}
 			}
-			w := p.begin(5 + r.IntN(2))
+			w := p.begin(len(tubes), 5+r.IntN(2))
 			for _, st := range tubes {
 				w.see(*st)
 			}

@@ -35,12 +35,15 @@ type Options struct {
 
 	MaxJobSize uint32 // bytes
 
-	// Facts returns what does not come from the queue: all members of a Status
-	// but Started's counts. It is called for each, and may be nil.
+	// Facts returns the members of a Status that do not come from the queue. It is
+	// called for each, and may be nil.
 	Facts func() api.Status
-	// Session tells of a connection by the Data of its client; false if it is
-	// none. It may be nil. The server's mutex is held.
-	Session func(data any) (id uint64, remote string, ok bool)
+	// Session returns the number of a connection by the Data of its client, which
+	// is one. It may be nil. The server's mutex is held.
+	Session func(data any) (id uint64)
+	// Remotes returns where connections come from, by the Data of their clients: ""
+	// for one that has ended. It may be nil.
+	Remotes func(data []any) []string
 	// Backup copies the journal; nil if there is none.
 	Backup func(r *http.Request, to string) (api.Backup, error)
 

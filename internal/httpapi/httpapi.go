@@ -146,16 +146,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cache-Control", "no-store")
 
-	answered := false
+	begun := &begun{ResponseWriter: w}
+	w = begun
 	defer func() {
 		v := recover()
 		if v == nil {
 			return
 		}
-		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) || answered {
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(v)
 		}
-		h.fail(w, r, &failure{v, debug.Stack()})
+		err := &failure{v, debug.Stack()}
+		if !begun.answer {
+			h.fail(w, r, err)
+			return
+		}
+		if h.opts.Failed != nil {
+			h.opts.Failed(r, err)
+		}
+		panic(http.ErrAbortHandler) // so that nobody takes the answer for whole
 	}()
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Time{}) // of the request before on this connection
@@ -168,6 +177,27 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.mux.ServeHTTP(w, r)
 }
+
+// begun is a response of which something may have been written.
+type begun struct {
+	http.ResponseWriter
+	answer bool
+}
+
+// WriteHeader begins the answer.
+func (b *begun) WriteHeader(status int) {
+	b.answer = true
+	b.ResponseWriter.WriteHeader(status)
+}
+
+// Write writes a part of the answer.
+func (b *begun) Write(p []byte) (int, error) {
+	b.answer = true
+	return b.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (b *begun) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 // isLoopback reports whether host is a name or an address of this machine.
 func isLoopback(host string) bool {

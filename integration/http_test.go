@@ -180,6 +180,7 @@ func (a *apiTest) tubes(s *server) {
 	ok(t, err)
 	want(t, "connections", len(conns.Connections), 1)
 	want(t, "using", conns.Connections[0].Using, "wire")
+	want(t, "remote", conns.Connections[0].Remote, c.LocalAddr().String())
 	c.ask("delete 3\r\n", "DELETED\r\n")
 }
 

@@ -78,7 +78,7 @@ func (c *call) setDraining(on bool) error {
 }
 
 // connections lists the clients of the wire protocol, in the order of their
-// numbers, and before them, with the number 0, those that wait over HTTP.
+// numbers, and before the first of them those that wait over HTTP, which have none.
 func (c *call) connections() error {
 	p := c.params()
 	after := p.number("after", 0, 0, math.MaxUint64)
@@ -90,7 +90,8 @@ func (c *call) connections() error {
 		return err
 	}
 	const watching = 100 // names
-	list := []api.Connection{}
+	sessions := map[uint64]any{}
+	guests, list := []api.Connection{}, []api.Connection{}
 	c.m.Connections(watching, func(k manage.Connection) bool {
 		v := api.Connection{
 			Kind: "http", Using: k.Using, Watching: k.Watching, Watched: k.Watched, Reserved: k.Held,
@@ -99,20 +100,34 @@ func (c *call) connections() error {
 		if !k.Attached {
 			v.Kind = "wire"
 			if c.h.opts.Session != nil {
-				v.ID, v.Remote, _ = c.h.opts.Session(k.Data)
+				v.ID = c.h.opts.Session(k.Data)
 			}
 		}
-		if v.ID > after || after == 0 {
+		switch {
+		case k.Attached && after == 0 && len(guests) < limit:
+			guests = append(guests, v)
+		case !k.Attached && v.ID > after:
 			list = append(list, v)
+			sessions[v.ID] = k.Data
 		}
 		return true
 	})
-	slices.SortStableFunc(list, func(a, b api.Connection) int { return cmp.Compare(a.ID, b.ID) })
-	v := api.ConnectionList{Connections: list}
+	slices.SortFunc(list, func(a, b api.Connection) int { return cmp.Compare(a.ID, b.ID) })
+	v := api.ConnectionList{}
 	if len(list) > limit {
-		v.Connections = list[:limit]
+		list = list[:limit]
 		v.Next = list[limit-1].ID
 	}
+	if c.h.opts.Remotes != nil {
+		of := make([]any, len(list))
+		for i := range list {
+			of[i] = sessions[list[i].ID]
+		}
+		for i, remote := range c.h.opts.Remotes(of) {
+			list[i].Remote = remote
+		}
+	}
+	v.Connections = append(guests, list...)
 	return c.ok(v)
 }
 

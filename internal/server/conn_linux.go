@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/netip"
 	"syscall"
 	"unsafe"
 
@@ -288,4 +289,14 @@ func raw(call uintptr, fd int, b []byte, flags uintptr) (int, syscall.Errno) {
 		}
 		return int(n), 0
 	}
+}
+
+func (c *conn) remote() string {
+	switch a, _ := unix.Getpeername(c.fd); a := a.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)).String()
+	}
+	return ""
 }

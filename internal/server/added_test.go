@@ -274,3 +274,57 @@ func TestAddedCommandsWaitForTheSync(t *testing.T) {
 		p.end(t, j)
 	})
 }
+
+// A long line is read whole also behind a reserve that waits, where a client's commands
+// are executed in turns with others'.
+func TestLongLineBehindAWait(t *testing.T) {
+	eachTransport(t, func(t *testing.T, opts server.Options) {
+		p := serve(t, opts)
+		a, b := p.dial(t), p.dial(t)
+		long := "delete-batch" + strings.Repeat(" 18446744073709551615", 999)
+		a.send(t, "reserve\r\n"+long+" 1\r\nping\r\n"+long+"\r\nping\r\n")
+		a.silent(t)
+		b.mustAsk(t, "put 0 0 60 1\r\nx\r\n"+long+"\r\nput 0 0 60 1\r\ny\r\n", "INSERTED 1\r\nDELETED_BATCH 0 999\r\nINSERTED 2\r\n")
+		a.mustAsk(t, "reserve\r\n", "RESERVED 1 1\r\nx\r\nDELETED_BATCH 1 999\r\nPONG\r\nDELETED_BATCH 0 999\r\nPONG\r\nRESERVED 2 1\r\ny\r\n")
+	})
+}
+
+// Batches that are sent ahead do not keep others waiting: each job counts as a command
+// of the turn.
+func TestManyBatches(t *testing.T) {
+	eachTransport(t, func(t *testing.T, opts server.Options) {
+		p := serve(t, opts)
+		a, b := p.dial(t), p.dial(t)
+		a.send(t, strings.Repeat("delete-batch"+strings.Repeat(" 7", 1000)+"\r\n", 100))
+		b.mustAsk(t, "ping\r\n", "PONG\r\n")
+		a.mustAsk(t, "", strings.Repeat("DELETED_BATCH 0 1000\r\n", 100))
+	})
+}
+
+// A batch is complete also if it comes from so many tubes that the first reserve has to
+// wait until their list is ready.
+func TestBatchFromManyTubes(t *testing.T) {
+	const tubes, jobs = 4000, 500
+	eachTransport(t, func(t *testing.T, opts server.Options) {
+		p := serve(t, opts)
+		a, b := p.dial(t), p.dial(t)
+		var watches, watched, puts, put, want strings.Builder
+		fmt.Fprintf(&want, "RESERVED_BATCH %d\r\n", jobs)
+		for n := range tubes {
+			fmt.Fprintf(&watches, "watch t%d\r\n", n)
+			fmt.Fprintf(&watched, "WATCHING %d\r\n", n+2)
+		}
+		a.send(t, watches.String())
+		a.mustAsk(t, "", watched.String())
+		for id := 1; id <= jobs; id++ {
+			n := id * 7 % tubes
+			fmt.Fprintf(&puts, "use t%d\r\nput 0 0 60 1\r\nx\r\n", n)
+			fmt.Fprintf(&put, "USING t%d\r\nINSERTED %d\r\n", n, id)
+			fmt.Fprintf(&want, "RESERVED %d 1\r\nx\r\n", id)
+		}
+		b.send(t, puts.String())
+		b.mustAsk(t, "", put.String())
+		a.mustAsk(t, "reserve-batch 1000 5\r\n", want.String())
+		a.mustAsk(t, "reserve-batch 1000\r\n", "RESERVED_BATCH 0\r\n")
+	})
+}

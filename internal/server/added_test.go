@@ -1,14 +1,18 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -327,4 +331,82 @@ func TestBatchFromManyTubes(t *testing.T) {
 		a.mustAsk(t, "reserve-batch 1000 5\r\n", want.String())
 		a.mustAsk(t, "reserve-batch 1000\r\n", "RESERVED_BATCH 0\r\n")
 	})
+}
+
+// Clients take batches and hang up, before they have read the reply, within it and behind
+// it. In the end each job has been deleted once.
+func TestBatchesAndHangUps(t *testing.T) {
+	const jobs, workers = 1000, 6
+	for _, limits := range []queue.Limits{{}, {Bodies: queue.InJournal}} {
+		t.Run(fmt.Sprint(limits.Bodies), func(t *testing.T) {
+			eachTransport(t, func(t *testing.T, opts server.Options) {
+				p, _, j := keepingUnder(t, opts, t.TempDir(), time.Millisecond, limits)
+				fill(t, p.dial(t), jobs)
+				var deleted atomic.Int64
+				var group sync.WaitGroup
+				for w := range workers {
+					random := rand.New(rand.NewPCG(uint64(w), 1))
+					group.Go(func() {
+						for deleted.Load() < jobs {
+							n, err := takeBatch(p.addr, random)
+							if err != nil {
+								t.Error(err)
+								return
+							}
+							deleted.Add(int64(n))
+						}
+					})
+				}
+				group.Wait()
+				p.View(func(e *queue.Engine, _ int64) {
+					if n := e.Len(); n != 0 || deleted.Load() != jobs {
+						t.Errorf("%d jobs are left, and %d were deleted", n, deleted.Load())
+					}
+				})
+				p.end(t, j)
+			})
+		})
+	}
+}
+
+// takeBatch reserves a batch, and hangs up at a random moment, or deletes the jobs, and
+// returns how many.
+func takeBatch(addr string, random *rand.Rand) (deleted int, err error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	in := bufio.NewReader(conn)
+	fmt.Fprintf(conn, "reserve-batch %d 1\r\n", 1+random.IntN(100))
+	if random.IntN(3) == 0 {
+		return 0, nil
+	}
+	var n int
+	if _, err := fmt.Fscanf(in, "RESERVED_BATCH %d\r\n", &n); err != nil {
+		return 0, err
+	}
+	command := "delete-batch"
+	for range n {
+		if random.IntN(200) == 0 {
+			return 0, nil
+		}
+		var id, size int
+		if _, err := fmt.Fscanf(in, "RESERVED %d %d\r\nx\r\n", &id, &size); err != nil {
+			return 0, err
+		}
+		command += fmt.Sprint(" ", id)
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	fmt.Fprintf(conn, "%s\r\n", command)
+	var missed int
+	if _, err := fmt.Fscanf(in, "DELETED_BATCH %d %d\r\n", &deleted, &missed); err != nil || missed > 0 {
+		return 0, fmt.Errorf("%d of %d were not found (%v)", missed, n, err)
+	}
+	return deleted, nil
 }

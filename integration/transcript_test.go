@@ -32,7 +32,7 @@ const (
 // TestTranscriptsReference shows that the transcripts tell the truth.
 func TestTranscriptsReference(t *testing.T) {
 	t.Parallel()
-	playAll(t, referencePath(t), nil, "beanstalkd", "1.12")
+	playAll(t, "transcripts", referencePath(t), nil, "beanstalkd", "1.12")
 }
 
 // TestTranscripts plays the transcripts against spoked, in each of the ways it
@@ -46,15 +46,30 @@ func TestTranscripts(t *testing.T) {
 			}
 			t.Run(args, func(t *testing.T) {
 				t.Parallel()
-				playAll(t, spokedPath(t), strings.Fields(args), "spoked", version)
+				playAll(t, "transcripts", spokedPath(t), strings.Fields(args), "spoked", version)
 			})
 		}
 	}
+	t.Run("strict", func(t *testing.T) {
+		t.Parallel()
+		playAll(t, "transcripts", spokedPath(t), []string{"--strict"}, "spoked", "1.13")
+	})
 }
 
-// playAll plays every transcript against a server process of its own.
-func playAll(t *testing.T, command string, args []string, tags ...string) {
-	scripts, err := transcript.ReadDir(filepath.Join("testdata", "transcripts"))
+// TestAddedCommands plays those of the commands that beanstalkd does not have.
+func TestAddedCommands(t *testing.T) {
+	t.Parallel()
+	for _, args := range transports {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			playAll(t, "added", spokedPath(t), strings.Fields(args), "spoked", "1.13")
+		})
+	}
+}
+
+// playAll plays every transcript of a directory against a server process of its own.
+func playAll(t *testing.T, dir, command string, args []string, tags ...string) {
+	scripts, err := transcript.ReadDir(filepath.Join("testdata", dir))
 	if err != nil {
 		t.Fatal(err)
 	}

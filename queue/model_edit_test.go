@@ -41,6 +41,7 @@ func (m *model) clear(tube string, states queue.StateSet) (n uint32, err error) 
 		if j.tube == t && states.Has(j.State) {
 			m.jobs = remove(m.jobs, j)
 			t.deletes++
+			m.deletes++
 			n++
 		}
 	}

@@ -112,6 +112,8 @@ var profiles = []profile{
 		limits: queue.Limits{Bodies: queue.InJournal}},
 	{name: "little memory", clients: 10, tubes: 4, jobs: 150, jump: 10, more: long, body: 200 << 10,
 		limits: queue.Limits{Bodies: queue.InMemoryIfRoom, Memory: 6 << 20}},
+	{name: "memory that changes", clients: 10, tubes: 4, jobs: 150, jump: 10, more: append(slices.Clone(long), oper{10, (*sim).relimit}), body: 200 << 10,
+		limits: queue.Limits{Bodies: queue.InMemoryIfRoom, Memory: 6 << 20}},
 	{name: "memory for far jobs", clients: 10, tubes: 4, jobs: 150, jump: 5, more: long,
 		limits: queue.Limits{Bodies: queue.InMemoryIfRoom}},
 	{name: "little memory and no journal", clients: 10, tubes: 4, jobs: 150, jump: 10, more: long, body: 200 << 10,

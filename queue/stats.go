@@ -12,6 +12,7 @@ type Stats struct {
 	Urgent int            // ready now, with a priority below UrgentBelow
 
 	TotalJobs uint64 // put
+	Deletes   uint64 // jobs deleted by command
 	Timeouts  uint64 // reservations that ran out
 
 	Tubes            int
@@ -66,6 +67,10 @@ func (e *Engine) tubeStats(now int64, t *tube) TubeStats {
 		Deletes:   t.deletes,
 		Pauses:    t.pauses,
 		Pause:     time.Duration(t.pause),
+	}
+	if t == e.defaultTube {
+		s.Using -= e.hidden
+		s.Watching -= e.hidden
 	}
 	if t.pause > 0 {
 		s.PauseLeft = time.Duration(e.hub.At(t.pauseTimer) - now)

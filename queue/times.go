@@ -34,16 +34,19 @@ var bounds = [4]uint64{8589934592000000000, 10215211334214395865, 12148001999904
 func bound(k int) uint64 { return bounds[k&3] >> (33 - k>>2) }
 
 // Add counts d; less than 0 counts as 0. O(1).
-func (h *Histogram) Add(d time.Duration) {
-	h.Count++
+func (h *Histogram) Add(d time.Duration) { h.AddMany(d, 1) }
+
+// AddMany is n times Add. O(1).
+func (h *Histogram) AddMany(d time.Duration, n uint64) {
+	h.Count += n
 	if d <= 0 {
-		h.Zero++
+		h.Zero += n
 		return
 	}
-	h.Sum += float64(d)
+	h.Sum += float64(d) * float64(n)
 	v := uint64(d)
 	if v <= bounds[0]>>(33+20) {
-		h.Zero++
+		h.Zero += n
 		return
 	}
 	// From its length follows the second, or power of two of these, that it is
@@ -54,7 +57,7 @@ func (h *Histogram) Add(d time.Duration) {
 	}
 	for k++; v > bound(k); k++ { // three times at most
 	}
-	h.buckets[k-firstBucket]++
+	h.buckets[k-firstBucket] += n
 }
 
 // Buckets yields the number of each bucket that is not empty, and its count, in
@@ -93,14 +96,15 @@ type timesKept struct {
 }
 
 // KeepTimes has times kept from now on, of as many tubes as it says one by one,
-// the first there are, and of the others in one sum. The times of a tube are
-// gone with it.
+// the first in which a job is reserved, and of the others in one sum. The times of
+// a tube are gone with it. O(1), but if times are kept already O(tubes).
 func (e *Engine) KeepTimes(tubes int) {
-	e.times = &timesKept{most: tubes, left: tubes}
-	for _, t := range e.list {
-		t.times = nil
-		e.keepTimesOf(t)
+	if e.times != nil {
+		for _, t := range e.list {
+			t.times = nil
+		}
 	}
+	e.times = &timesKept{most: tubes, left: tubes}
 }
 
 // TimesOf returns the times of the named tube, and false if they are not kept, or
@@ -124,18 +128,14 @@ func (e *Engine) RestTimes() *Times {
 
 // timesFor returns where the times of t are kept. There must be times kept.
 func (e *Engine) timesFor(t *tube) *Times {
-	if t.times != nil {
-		return t.times
-	}
-	return &e.times.rest
-}
-
-// keepTimesOf begins to keep times of a tube that is new.
-func (e *Engine) keepTimesOf(t *tube) {
-	if e.times != nil && e.times.left > 0 {
+	if t.times == nil && e.times.left > 0 {
 		e.times.left--
 		t.times = new(Times)
 	}
+	if t.times == nil {
+		return &e.times.rest
+	}
+	return t.times
 }
 
 // forgetTimesOf lets go of the times of a tube that goes.

@@ -35,6 +35,8 @@ type goroutines struct {
 	behind   bool  // there is more to be done than fits into one go: the timer sees to it
 	quitting bool
 	progress *sync.Cond // the journal has settled more, or failed
+	times    timing     // of all connections
+	turns    uint64     // goes of any of them
 }
 
 const (
@@ -56,6 +58,8 @@ type stream struct {
 	out        []byte        // to be written
 	needs      uint64        // batch of the journal that must be settled before
 	flushing   bool          // a goroutine is writing
+	tally      session.Tally // of what is executed, if times are kept,
+	began      int64         // since this instant; else 0
 	eof        bool
 	last       bool // to be closed when out has been written
 	closed     bool
@@ -78,6 +82,7 @@ func (g *goroutines) serve() error {
 		if errors.Is(err, net.ErrClosed) {
 			break
 		}
+		g.server.unaccepted.Add(1)
 		if time.Since(warned) > time.Minute {
 			warned = time.Now()
 			g.server.log.Warn("cannot accept connections; those open are served", zap.Error(err))
@@ -122,10 +127,20 @@ func (g *goroutines) start(conn net.Conn) {
 	g.group.Go(c.read)
 }
 
+func (g *goroutines) figures() []LoopFigures {
+	f := g.times.figures()
+	f.Turns, f.Connections = g.turns, len(g.conns)
+	return []LoopFigures{f}
+}
+
+func (g *goroutines) timings() []*timing { return []*timing{&g.times} }
+
 func (g *goroutines) settled() { g.progress.Broadcast() }
 
-func (g *goroutines) attend() {
-	g.settle(g.server.clock.now())
+func (g *goroutines) attend() { g.follow(g.server.clock.now()) }
+
+func (g *goroutines) follow(now int64) {
+	g.settle(now)
 	g.launch(nil)
 }
 
@@ -136,8 +151,7 @@ func (g *goroutines) tick() {
 	defer s.mu.Unlock()
 	g.armed = 0
 	g.behind = false
-	g.settle(s.clock.now())
-	g.launch(nil)
+	g.follow(s.clock.now())
 }
 
 // settle ends everything done under the mutex: it lets time pass, sees to the
@@ -184,6 +198,10 @@ func (c *stream) read() {
 	buf := make([]byte, smallRead)
 	for {
 		n, err := c.net.Read(buf)
+		began := int64(0)
+		if s.latencies.Load() {
+			began = s.clock.now()
+		}
 		s.mu.Lock()
 		if g.quitting {
 			s.mu.Unlock()
@@ -192,6 +210,7 @@ func (c *stream) read() {
 		now := s.clock.now()
 		c.rest = append(c.rest, buf[:n]...)
 		c.eof = c.eof || err != nil
+		c.began = began
 		g.pass(now)
 		if err != nil && !errors.Is(err, io.EOF) {
 			c.close(now)
@@ -199,6 +218,9 @@ func (c *stream) read() {
 		c.advance(now)
 		g.settle(now)
 		mine := g.launch(c)
+		if !c.flushing {
+			c.answered(now)
+		}
 		s.mu.Unlock()
 		if mine {
 			c.flush()
@@ -230,7 +252,7 @@ func (c *stream) awaitRoom() bool {
 		s.mu.Lock()
 		if gone && c.session.Waiting() && !c.closed {
 			now := s.clock.now()
-			c.session.HalfClose()
+			c.session.HalfClose(now)
 			c.advance(now)
 			g.settle(now)
 			g.launch(nil)
@@ -246,9 +268,15 @@ func (c *stream) advance(now int64) {
 		return
 	}
 	if c.eof {
-		c.session.HalfClose()
+		c.session.HalfClose(now)
 	}
 	if len(c.rest) > 0 && len(c.out) == 0 && !c.flushing && !c.last {
+		var tally *session.Tally
+		if c.began != 0 {
+			tally = &c.tally
+		}
+		c.goroutines.server.service.SetTally(tally)
+		c.goroutines.turns++
 		n, _ := c.session.Feed(now, c.rest, turnCommands)
 		c.rest = c.rest[n:]
 		if len(c.rest) == 0 {
@@ -291,6 +319,7 @@ func (c *stream) flush() {
 		_, err := c.net.Write(out)
 		s.mu.Lock()
 		now := s.clock.now()
+		c.answered(now)
 		s.service.Recycle(out)
 		c.flushing = false
 		if err != nil {
@@ -299,6 +328,14 @@ func (c *stream) flush() {
 		}
 		c.advance(now)
 		g.settle(now)
+	}
+}
+
+// answered tells that what c has executed has been answered at the instant now.
+func (c *stream) answered(now int64) {
+	if !c.tally.Empty() {
+		c.goroutines.times.took(&c.tally, now-c.began)
+		c.began = now
 	}
 }
 

@@ -60,14 +60,17 @@ type loop struct {
 	generation int32 // of the newest connection
 	acceptor         // of the first loop
 	spin       spinner
-	coarse     bool  // the system can wait for whole milliseconds only
-	short      bool  // it may block for a moment without telling the Go scheduler
+	coarse     bool // the system can wait for whole milliseconds only
+	short      bool // it may block for a moment without telling the Go scheduler
+	times      timing
+	timed      bool  // this turn
 	deadline   int64 // when to wake for the engine; math.MaxInt64: never
 	quitting   bool  // no more input is read
 	signal     atomic.Uint32
 
 	// Guarded by the server's mutex:
-	mail []*conn // new ones, and those woken by other loops
+	mail  []*conn // new ones, and those woken by other loops
+	turns uint64  // so far
 }
 
 // What stop has asked of a loop.
@@ -157,6 +160,43 @@ func (t *loops) attend() {
 	}
 }
 
+// pass is done in the stead of the loops, but not of one that is behind already.
+func (t *loops) pass(now int64) {
+	if t.behind == nil {
+		t.server.service.Advance(now, dueLimit)
+	}
+}
+
+// follow rings a loop if one has anything to do.
+func (t *loops) follow(int64) {
+	s := t.server
+	s.commit(false)
+	s.ebb()
+	next, ok := s.service.Next()
+	for _, l := range t.loop {
+		ok = ok && next < l.deadline
+	}
+	if ok || s.service.Stirred() {
+		t.attend()
+	}
+}
+
+func (t *loops) figures() (all []LoopFigures) {
+	for _, l := range t.loop {
+		f := l.times.figures()
+		f.Turns, f.Connections = l.turns, l.open
+		all = append(all, f)
+	}
+	return all
+}
+
+func (t *loops) timings() (all []*timing) {
+	for _, l := range t.loop {
+		all = append(all, &l.times)
+	}
+	return all
+}
+
 func (t *loops) settled() {
 	for _, l := range t.loop {
 		l.ring()
@@ -177,6 +217,9 @@ func (l *loop) run() {
 		l.read()
 		l.execute()
 		l.write()
+		if l.timed {
+			l.times.turned(l.server.clock.now())
+		}
 		l.hangUp()
 	}
 	for len(l.ended) > 0 {
@@ -319,6 +362,13 @@ func (l *loop) execute() {
 	s := l.server
 	s.mu.Lock()
 	now := s.clock.now()
+	l.turns++
+	if l.timed = s.latencies.Load(); l.timed {
+		if l.times.began == 0 {
+			l.times.began = now // the first turn that is
+		}
+		s.service.SetTally(&l.times.tally)
+	}
 	l.advance(now)
 	for _, c := range l.dead {
 		l.close(c, now)

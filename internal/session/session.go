@@ -27,8 +27,10 @@ type Session struct {
 	draft  queue.Draft // of the put whose body is arriving
 	filled uint32      // bytes of its body that have arrived
 
-	fetching bool // the body of a job is, which is to be sent
-	closed   bool
+	under  ongoing // what has been begun and goes on when the engine has woken the client; or nil
+	busy   bool    // the body of a job is being read, which is to be sent, or a list is being made
+	list   *list   // that is being made
+	closed bool
 
 	halfClosed bool // the client sends no more
 	quit       bool // the client said so
@@ -49,7 +51,7 @@ func (v *Service) NewSession(owner any) *Session {
 
 // NewDecoder returns a decoder that reads commands as those of the sessions do.
 func (v *Service) NewDecoder() proto.Decoder {
-	return proto.Decoder{MaxJobSize: v.opts.MaxJobSize, Lax: v.opts.Compat112}
+	return proto.Decoder{MaxJobSize: v.opts.MaxJobSize, Lax: v.opts.Compat112, Strict: v.opts.Strict}
 }
 
 // ID returns the session's number, counted from 1.
@@ -58,12 +60,12 @@ func (s *Session) ID() uint64 { return s.id }
 // Close ends the conversation: what the client had reserved becomes ready,
 // and a put of which the body has not arrived is dropped.
 func (s *Session) Close(now int64) {
-	s.closed = true
+	s.closed, s.service.now = true, now
 	if s.Receiving() {
 		s.service.engine.Abandon(&s.draft)
 	}
 	s.service.engine.Disconnect(now, s.client)
-	s.service.engine.TakeWakes(s.service.deliver)
+	s.service.tell()
 	if s.out != nil {
 		s.service.Recycle(s.out)
 		s.out = nil
@@ -73,11 +75,11 @@ func (s *Session) Close(now int64) {
 // Waiting reports whether the client waits in a reserve, or for a command that
 // takes long. Its next command is not executed, and should not be read, before
 // that has ended.
-func (s *Session) Waiting() bool { return s.client.Waiting() || s.fetching }
+func (s *Session) Waiting() bool { return s.client.Waiting() || s.busy }
 
-// Busy reports whether the client waits for a command that takes long, or a body
-// that is being read, and will be answered soon.
-func (s *Session) Busy() bool { return s.client.Busy() || s.fetching }
+// Busy reports whether the client waits for a command that takes long, or bodies
+// that are being read, and will be answered soon.
+func (s *Session) Busy() bool { return s.client.Busy() || s.busy }
 
 // Full reports whether so much output is waiting to be taken that no command
 // is executed.
@@ -125,7 +127,8 @@ func (s *Session) TakeOutput() []byte {
 func (s *Session) Feed(now int64, in []byte, limit int) (n, commands int) {
 	v := s.service
 	cmd := &v.cmd
-	v.yield = false
+	v.now, v.yield = now, false
+	s.decoder.MaxJobSize = v.opts.MaxJobSize // which may have been changed
 	s.open()
 	for n < len(in) && commands < limit && !v.yield && !s.quit && !s.Waiting() && len(s.out) < outputLimit {
 		k, event := s.decoder.Next(in[n:], cmd)
@@ -150,8 +153,12 @@ func (s *Session) Feed(now int64, in []byte, limit int) (n, commands int) {
 		default:
 			s.react(now, event, cmd)
 		}
-		commands++
-		v.engine.TakeWakes(v.deliver)
+		commands += 1 + v.extra
+		v.extra = 0
+		if v.tally != nil {
+			v.tally.add(executed(event, cmd))
+		}
+		v.tell()
 		s.trace(event, cmd, begin)
 	}
 	if len(s.out) == 0 {
@@ -188,14 +195,14 @@ func (s *Session) react(now int64, event proto.Event, cmd *proto.Command) {
 // HalfClose tells that the client sends no more; all it has sent has been
 // fed, or will be. A client that waits, or would have to, is answered at
 // once, as by beanstalkd 1.13.
-func (s *Session) HalfClose() {
+func (s *Session) HalfClose(now int64) {
 	if s.halfClosed {
 		return
 	}
-	s.halfClosed = true
+	s.halfClosed, s.service.now = true, now
 	s.service.engine.StopWaiting(s.client)
 	s.service.self = s
-	s.service.engine.TakeWakes(s.service.deliver)
+	s.service.tell()
 	s.service.self = nil
 }
 
@@ -249,27 +256,32 @@ func (s *Session) endPut(now int64, data []byte) {
 	s.out = proto.AppendInserted(s.out, id)
 }
 
-// open makes sure that there is an output buffer.
-func (s *Session) open() {
+// open makes sure that there is an output buffer, and returns how long it is.
+func (s *Session) open() (length int) {
 	if s.out == nil {
 		s.out = s.service.buffer()
 	}
+	return len(s.out)
 }
 
 func (s *Session) reply(text string) { s.out = append(s.out, text...) }
 
-// trace tells of the output from begin on, and of the command behind event:
-// the ends of a put leave cmd as it was.
+// trace tells of the output from begin on, and of the command behind event.
 func (s *Session) trace(event proto.Event, cmd *proto.Command, begin int) {
 	f := s.service.opts.Trace
 	if f == nil {
 		return
 	}
-	op := cmd.Op
+	f(s, executed(event, cmd).String(), s.out[begin:])
+}
+
+// executed returns the command that ends with event: the ends of a put leave cmd as
+// it was.
+func executed(event proto.Event, cmd *proto.Command) proto.Op {
 	if event != proto.Request && event != proto.Refused {
-		op = proto.OpPut
+		return proto.OpPut
 	}
-	f(s, op.String(), s.out[begin:])
+	return cmd.Op
 }
 
 func seconds(n uint32) time.Duration { return time.Duration(n) * time.Second }

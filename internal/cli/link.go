@@ -218,12 +218,14 @@ func explain(err error) (int, error) {
 		}
 		return 0, err
 	}
-	if e, ok := errors.AsType[*wire.UnreachableError](err); ok {
-		return config.ExitUnreachable, fmt.Errorf("%w; is it running? --server or SPOKED_SERVER chooses another", e)
+	const advice = "; is it running? --server or SPOKED_SERVER chooses another"
+	if _, ok := errors.AsType[*wire.UnreachableError](err); ok {
+		return config.ExitUnreachable, fmt.Errorf("%w%s", err, advice)
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok && !errors.Is(err, context.Canceled) {
 		u, _ := url.Parse(e.URL)
-		return config.ExitUnreachable, fmt.Errorf("no API at %s://%s: %w; is it running? --server or SPOKED_SERVER chooses another", u.Scheme, u.Host, e.Err)
+		what := fmt.Sprintf("no API at %s://%s: %v%s", u.Scheme, u.Host, e.Err, advice)
+		return config.ExitUnreachable, errors.New(strings.Replace(err.Error(), e.Error(), what, 1))
 	}
 	return 0, err
 }

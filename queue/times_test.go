@@ -75,7 +75,7 @@ func TestTimes(t *testing.T) {
 	if s.engine.RestTimes() != nil {
 		t.Error("RestTimes: got some, though none are kept")
 	}
-	s.engine.KeepTimes(2) // early and a, in which jobs are reserved first
+	s.engine.KeepTimes(2) // early and a
 	told := func(tube string) string {
 		h, ok := s.engine.TimesOf(tube)
 		if !ok {
@@ -117,12 +117,10 @@ func TestTimes(t *testing.T) {
 
 	s.watch("worker", "b") // early has gone, and leaves its place
 	s.engine.Use(s.client("early"), []byte("default"))
-	s.put("c", 0, 0, minute)
-	_, ok := s.engine.TimesOf("c")
-	s.want("TimesOf(c) before a reserve", ok, false)
 	s.watch("worker", "c")
+	s.put("c", 0, 0, minute)
 	s.reserve("worker", 0)
-	_, ok = s.engine.TimesOf("c")
+	_, ok := s.engine.TimesOf("c")
 	s.want("TimesOf(c)", ok, true)
 	_, ok = s.engine.TimesOf("early")
 	s.want("TimesOf(early)", ok, false)

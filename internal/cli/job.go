@@ -160,7 +160,7 @@ any, and if not delayed ones.`,
 	n := c.Flags().Uint32P("count", "n", 1, "how many at most")
 	all := c.Flags().Bool("all", false, "as many as there are")
 	json := jsonFlag(c, "JSON")
-	c.MarkFlagsMutuallyExclusive("count", "all")
+	exclusive(c, "count", "all")
 	c.RegisterFlagCompletionFunc("tube", r.completeTube)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		ids, err := readIDs(args)

@@ -223,6 +223,26 @@ func takes(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// exclusive has c refuse command lines with more than one of these flags. Its Args must
+// have been set.
+func exclusive(c *cobra.Command, names ...string) {
+	c.MarkFlagsMutuallyExclusive(names...) // so that shells do not offer them
+	check := c.Args
+	c.Args = func(c *cobra.Command, args []string) error {
+		given := ""
+		for _, name := range names {
+			switch {
+			case !c.Flags().Changed(name):
+			case given != "":
+				return misuse("--%s and --%s exclude each other", given, name)
+			default:
+				given = name
+			}
+		}
+		return check(c, args)
+	}
+}
+
 // group returns a command that is nothing but a name for others.
 func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{

@@ -342,7 +342,7 @@ func TestHTTPAddress(t *testing.T) {
 	}
 	wantEnd(111, "address already in use", "--http", l.Addr().String())
 	wantEnd(5, "needs --http-token-file", "--http", "0.0.0.0:0")
-	wantEnd(5, "tokens: ", "--http-token-file", "/does/not/exist")
+	wantEnd(5, "tokens: ", "--http", "127.0.0.1:0", "--http-token-file", "/does/not/exist")
 
 	file := writeTokens(t, "read")
 	for _, more := range [][]string{{"--http-insecure"}, {"--http-token-file", file}} {

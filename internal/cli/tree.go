@@ -138,6 +138,9 @@ func (p *Program) runCommand(root *cobra.Command, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)() // a second signal ends the process at once
+	if strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		documentServer(root.Flags()) // which shells are to complete as well
+	}
 	root.SetArgs(args)
 	c, err := root.ExecuteContextC(ctx)
 	if err == nil {

@@ -88,7 +88,13 @@ func (h *Handler) route() {
 			h.fail(w, r, problem(api.MethodNotAllowed, "%s %.100s is no call; here are %s", r.Method, r.URL.Path, strings.Join(allowed, ", ")))
 		})
 	}
+	nothing := func(w http.ResponseWriter, r *http.Request) {
+		h.fail(w, r, problem(api.NoSuchPath, "there is no call with the path %.200q", r.URL.Path))
+	}
 	for path, m := range h.opts.Mounts {
+		if without, ok := strings.CutSuffix(path, "/"); ok && without != "" {
+			h.mux.HandleFunc(without, nothing) // instead of a redirect
+		}
 		h.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			if _, err := h.authorize(w, r, m.Role); err != nil {
 				h.fail(w, r, err)
@@ -98,9 +104,7 @@ func (h *Handler) route() {
 		})
 	}
 	if h.opts.Mounts["/"].Handler == nil {
-		h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-			h.fail(w, r, problem(api.NoSuchPath, "there is no call with the path %.200q", r.URL.Path))
-		})
+		h.mux.HandleFunc("/", nothing)
 	}
 }
 

@@ -197,7 +197,10 @@ func TestReady(t *testing.T) {
 	first := startServer(t, spokedPath(t), "-b", dir, "--http", "off")
 	c := connect(t, first)
 	const jobs = 50_000
-	go c.send(strings.Repeat("put 0 0 60 1\r\nx\r\n", jobs))
+	go func() {
+		_, _ = io.WriteString(c.Conn, strings.Repeat("put 0 0 60 1\r\nx\r\n", jobs))
+	}()
+	go func() { _, _ = io.Copy(io.Discard, c.Conn) }()
 	awaitStats(connect(t, first), stats{"total-jobs": strconv.Itoa(jobs)})
 	first.ending.Store(true)
 	first.signal(t, syscall.SIGTERM)

@@ -57,12 +57,11 @@ func TestRelease(t *testing.T) {
 	}
 	found := 0
 	for line := range strings.Lines(string(data)) {
-		line = strings.TrimPrefix(strings.TrimSpace(line), "- ")
-		_, path, ok := strings.Cut(line, ": ")
-		if !strings.HasPrefix(line, "src: ") && !strings.HasPrefix(path, "packaging/") {
-			if path, ok = line, strings.HasPrefix(line, "packaging/") || strings.HasPrefix(line, "docs/"); !ok {
-				continue
-			}
+		path := strings.TrimPrefix(strings.TrimSpace(line), "- ")
+		if key, value, ok := strings.Cut(path, ": "); ok && (key == "src" || strings.HasPrefix(value, "packaging/")) {
+			path = value
+		} else if !strings.HasPrefix(path, "packaging/") && !strings.HasPrefix(path, "docs/") {
+			continue
 		}
 		if strings.HasPrefix(path, "dist/") {
 			continue // made by the hooks

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"spoked/internal/transcript"
+	"spoked/proto"
 )
 
 const (
@@ -67,6 +68,42 @@ func TestAddedCommands(t *testing.T) {
 	}
 }
 
+// TestProtocolPage plays the examples of docs/protocol.md against spoked, and those that
+// have no command of its own against beanstalkd.
+func TestProtocolPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "docs", "protocol.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, err := transcript.Page("protocol.md", string(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shared, ours []*transcript.Script
+	for _, script := range examples {
+		sent := strings.Join(script.Sent(), "\n") + "\n"
+		theirs := true
+		for op := range proto.Op(proto.NumOps) {
+			theirs = theirs && !(op.Added() && strings.Contains(sent, op.String()))
+		}
+		if strings.Contains(sent, "stats") || strings.Contains(sent, "capabilities") {
+			continue // they tell about the server, and all connections
+		}
+		if ours = append(ours, script); theirs {
+			shared = append(shared, script)
+		}
+	}
+	t.Run("spoked", func(t *testing.T) {
+		t.Parallel()
+		playScripts(t, ours, spokedPath(t), nil, "spoked", "1.13")
+	})
+	t.Run("beanstalkd", func(t *testing.T) {
+		t.Parallel()
+		playScripts(t, shared, referencePath(t), nil, "beanstalkd", "1.12")
+	})
+}
+
 // playAll plays every transcript of a directory against a server process of its own.
 func playAll(t *testing.T, dir, command string, args []string, tags ...string) {
 	scripts, err := transcript.ReadDir(filepath.Join("testdata", dir))
@@ -76,6 +113,10 @@ func playAll(t *testing.T, dir, command string, args []string, tags ...string) {
 	if len(scripts) == 0 {
 		t.Fatal("no transcripts")
 	}
+	playScripts(t, scripts, command, args, tags...)
+}
+
+func playScripts(t *testing.T, scripts []*transcript.Script, command string, args []string, tags ...string) {
 	for _, script := range scripts {
 		if script.Duration() > liveLimit {
 			continue

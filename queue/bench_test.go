@@ -452,12 +452,17 @@ func BenchmarkFind(b *testing.B) {
 	const jobs, work = 1_000_000, 10_000
 	e := New(benchStart)
 	fill(b, e, e.Connect(), jobs, nil, nil, bytes.Repeat([]byte("x"), 256))
-	e.Use(e.Connect(), []byte("another"))
+	c := e.Connect()
+	e.Use(c, []byte("another"))
+	fill(b, e, c, 10, nil, nil, benchBody)
+	e.Use(c, []byte("third"))
+	fill(b, e, c, 2*fewJobs, nil, nil, benchBody)
 	for _, bm := range []struct {
 		name string
 		q    Query
 	}{
-		{"another tube", Query{Tube: "another"}},
+		{"few", Query{Tube: "another"}},
+		{"another tube", Query{Tube: "third"}},
 		{"another state", Query{Tube: "default", States: States(Buried)}},
 		{"body", Query{Contains: []byte("needle")}},
 		{"all", Query{}},

@@ -178,6 +178,7 @@ func simulate(t testing.TB, p profile, seed uint64, steps int) {
 	if seed%3 != 0 {
 		s.heard = newHeard()
 		s.engine.SetObserver(s.heard)
+		s.engine.KeepTimes(2)
 	}
 	opers := append(slices.Clone(usual), p.more...)
 	sum := 0

@@ -90,6 +90,7 @@ type Times struct {
 
 // timesKept says of how many tubes times are kept one by one.
 type timesKept struct {
+	most int // so many are
 	left int // for so many more
 	rest Times
 }
@@ -103,7 +104,7 @@ func (e *Engine) KeepTimes(tubes int) {
 			t.times = nil
 		}
 	}
-	e.times = &timesKept{left: tubes}
+	e.times = &timesKept{most: tubes, left: tubes}
 }
 
 // TimesOf returns the times of the named tube, and false if they are not kept, or

@@ -75,7 +75,7 @@ func TestTimes(t *testing.T) {
 	if s.engine.RestTimes() != nil {
 		t.Error("RestTimes: got some, though none are kept")
 	}
-	s.engine.KeepTimes(3) // default, early and a
+	s.engine.KeepTimes(2) // early and a
 	told := func(tube string) string {
 		h, ok := s.engine.TimesOf(tube)
 		if !ok {
@@ -117,7 +117,9 @@ func TestTimes(t *testing.T) {
 
 	s.watch("worker", "b") // early has gone, and leaves its place
 	s.engine.Use(s.client("early"), []byte("default"))
+	s.watch("worker", "c")
 	s.put("c", 0, 0, minute)
+	s.reserve("worker", 0)
 	_, ok := s.engine.TimesOf("c")
 	s.want("TimesOf(c)", ok, true)
 	_, ok = s.engine.TimesOf("early")

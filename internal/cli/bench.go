@@ -71,9 +71,16 @@ func (p *Program) benchCommand() *cobra.Command {
 
 		DisableFlagsInUseLine: true,
 	}
+	if s := p.variable("SPOKED_SERVER"); s != "" {
+		l.options.Server.Addr = s
+	}
 	l.set = c.Flags()
 	l.flags()
-	c.RunE = func(c *cobra.Command, _ []string) error {
+	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		r := remote{server: l.options.Server.Addr, token: p.variable("SPOKED_TOKEN"), timeout: seconds(defaultTimeout)}
+		if l.options.Server.Addr, err = r.wireAddr(c.Context()); err != nil {
+			return err
+		}
 		if err := l.finish(); err != nil {
 			return err
 		}
@@ -86,7 +93,7 @@ func (p *Program) benchCommand() *cobra.Command {
 func (l *benchLine) flags() {
 	o, f := l.options, l.set
 	f.SortFlags = false
-	f.StringVarP(&l.options.Server.Addr, "server", "s", o.Server.Addr, "the server `ADDR`: HOST:PORT, or unix:PATH")
+	f.StringVarP(&l.options.Server.Addr, "server", "s", o.Server.Addr, "the server `ADDR`: HOST:PORT or unix:PATH, or http://HOST:PORT of its API, which is asked; SPOKED_SERVER")
 	f.StringVar(&l.options.Server.Label, "label", "", "`NAME` of the server in reports")
 	f.IntVar(&l.options.Server.PID, "pid", 0, "the process `PID`, whose CPU time and memory are to be measured; Linux only")
 	f.StringVar(&l.vs.Addr, "vs", "", "`ADDR` of a second server, which does the same work in turn")

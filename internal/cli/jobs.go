@@ -107,8 +107,19 @@ func (l *jobsLine) check(tube string) error {
 type jobTable struct {
 	out  *bufio.Writer
 	json bool
-	rows [][]string
+	grid grid
+	rows [][]string // not yet printed
 	n    int
+}
+
+// flush prints what has been added.
+func (t *jobTable) flush() error {
+	rows := t.rows
+	t.rows = t.rows[:0]
+	if err := t.grid.print(t.out, rows); err != nil {
+		return err
+	}
+	return t.out.Flush()
 }
 
 func jobColumns() []string {
@@ -128,7 +139,7 @@ func (t *jobTable) add(j *api.Job) error {
 	if j.Unsearched {
 		body = "(on disk, and not searched)"
 	}
-	if t.rows == nil {
+	if t.n == 1 {
 		t.rows = [][]string{jobColumns()}
 	}
 	t.rows = append(t.rows, []string{fmt.Sprint(j.ID), j.State, count(j.Pri), lasting(time.Duration(j.Age)), left,
@@ -157,13 +168,10 @@ func (p *Program) browse(ctx context.Context, l *jobsLine, to *apiLink, tube, te
 					return err
 				}
 			}
-			if err := out.Flush(); err != nil {
+			if err := t.flush(); err != nil {
 				return err
 			}
 			complete, q.After = found.Complete, found.Next
-		}
-		if err := table(out, t.rows); err != nil {
-			return err
 		}
 		if !complete {
 			fmt.Fprintf(p.Stderr, "there may be more: --after %d\n", q.After)
@@ -195,7 +203,7 @@ func (p *Program) listOverWire(ctx context.Context, l *jobsLine, tube string) er
 		if t.n == 0 {
 			return notFound("tube %s has no such job", tube)
 		}
-		return table(out, t.rows)
+		return t.flush()
 	})
 }
 
@@ -228,7 +236,10 @@ func (l *wireLink) listJobs(want *jobsLine, tube string, t *jobTable) error {
 					return err
 				}
 			}
-			if len(found) < n {
+			if err := t.flush(); err != nil || len(found) < n {
+				if err != nil {
+					return err
+				}
 				break
 			}
 		}

@@ -159,7 +159,7 @@ func beside(wireAddr, address string) (string, error) {
 		return "", &noAPIError{wireAddr, "has it at " + address + ", which is no address"}
 	}
 	ours, _, err := net.SplitHostPort(wireAddr)
-	if err != nil { // a unix socket: the same machine
+	if err != nil || strings.HasPrefix(wireAddr, "unix:") { // the same machine
 		ours = "127.0.0.1"
 	}
 	local := ours == "localhost" || net.ParseIP(ours).IsLoopback()
@@ -172,27 +172,25 @@ func beside(wireAddr, address string) (string, error) {
 	return "http://" + net.JoinHostPort(host, port), nil
 }
 
-// wire returns a link over the wire. If the server's address is that of the API, the
-// server is asked where it is.
-func (r *remote) wire(ctx context.Context) (*wireLink, error) {
+// wireAddr returns the address for clients of beanstalkd's protocol. If the server's
+// address is that of the API, the server is asked where it is.
+func (r *remote) wireAddr(ctx context.Context) (string, error) {
 	if !r.isURL() {
-		return r.dial(ctx, r.server)
+		return r.server, nil
 	}
 	status, err := r.apiLink(r.server).client.Status(ctx)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	addr := status.Address
-	if host, port, err := net.SplitHostPort(addr); err == nil {
-		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() || host == "" {
-			u, err := url.Parse(r.server)
-			if err != nil {
-				return nil, misuse("--server: %w", err)
-			}
-			addr = net.JoinHostPort(u.Hostname(), port)
+	host, port, err := net.SplitHostPort(status.Address)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		u, err := url.Parse(r.server)
+		if err != nil {
+			return "", misuse("--server: %w", err)
 		}
+		return net.JoinHostPort(u.Hostname(), port), nil
 	}
-	return r.dial(ctx, addr)
+	return status.Address, nil
 }
 
 // apiLink returns a link over the API at u.
@@ -220,12 +218,14 @@ func explain(err error) (int, error) {
 		}
 		return 0, err
 	}
-	if e, ok := errors.AsType[*wire.UnreachableError](err); ok {
-		return config.ExitUnreachable, fmt.Errorf("%w; is it running? --server or SPOKED_SERVER chooses another", e)
+	const advice = "; is it running? --server or SPOKED_SERVER chooses another"
+	if _, ok := errors.AsType[*wire.UnreachableError](err); ok {
+		return config.ExitUnreachable, fmt.Errorf("%w%s", err, advice)
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok && !errors.Is(err, context.Canceled) {
 		u, _ := url.Parse(e.URL)
-		return config.ExitUnreachable, fmt.Errorf("no API at %s://%s: %w; is it running? --server or SPOKED_SERVER chooses another", u.Scheme, u.Host, e.Err)
+		what := fmt.Sprintf("no API at %s://%s: %v%s", u.Scheme, u.Host, e.Err, advice)
+		return config.ExitUnreachable, errors.New(strings.Replace(err.Error(), e.Error(), what, 1))
 	}
 	return 0, err
 }

@@ -18,25 +18,22 @@ func (l *wireLink) reserve(ctx context.Context, tubes []string, wait time.Durati
 		return nil, err
 	}
 	defer context.AfterFunc(ctx, func() { l.Close() })()
-	for from := time.Now(); ; {
-		line, extra := "reserve", wait
-		if wait >= 0 {
-			left := max(0, wait-time.Since(from))
-			line = fmt.Sprintf("reserve-with-timeout %d", (left+time.Second-1)/time.Second)
-		}
-		r, err := l.DoWithin(extra, line, nil)
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return nil, ctx.Err()
-		case err != nil:
-			return nil, err
-		case r.Word == "TIMED_OUT":
-			return nil, nil
-		case r.Word != "RESERVED":
-			return nil, wrong("reserve", r)
-		}
-		return l.hold(ctx, r)
+	line := "reserve"
+	if wait >= 0 {
+		line = fmt.Sprintf("reserve-with-timeout %d", (wait+time.Second-1)/time.Second)
 	}
+	r, err := l.DoWithin(wait, line, nil)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, err
+	case r.Word == "TIMED_OUT":
+		return nil, nil
+	case r.Word != "RESERVED":
+		return nil, wrong("reserve", r)
+	}
+	return l.hold(ctx, r)
 }
 
 // hold finds out about a job that was reserved.

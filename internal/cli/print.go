@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/term"
@@ -44,19 +45,28 @@ func (p *Program) buffered(f func(out *bufio.Writer) error) error {
 	return err
 }
 
-// table prints rows in columns that are aligned; the first row is their names. A
-// column whose name begins with "<" is aligned to the left.
-func table(out io.Writer, rows [][]string) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	width, left := make([]int, len(rows[0])), make([]bool, len(rows[0]))
-	for i, name := range rows[0] {
-		rows[0][i], left[i] = strings.CutPrefix(name, "<")
+// grid is a table that is printed in parts: its columns are as wide as what was in them
+// so far.
+type grid struct {
+	width []int
+	left  []bool
+}
+
+// table prints a table at once.
+func table(out io.Writer, rows [][]string) error { return new(grid).print(out, rows) }
+
+// print prints rows in columns that are aligned. The first rows begin with the names of
+// the columns; one whose name begins with "<" is aligned to the left.
+func (g *grid) print(out io.Writer, rows [][]string) error {
+	if g.width == nil && len(rows) > 0 {
+		g.width, g.left = make([]int, len(rows[0])), make([]bool, len(rows[0]))
+		for i, name := range rows[0] {
+			rows[0][i], g.left[i] = strings.CutPrefix(name, "<")
+		}
 	}
 	for _, row := range rows {
 		for i, cell := range row {
-			width[i] = max(width[i], len([]rune(cell)))
+			g.width[i] = max(g.width[i], utf8.RuneCountInString(cell))
 		}
 	}
 	var b strings.Builder
@@ -66,8 +76,8 @@ func table(out io.Writer, rows [][]string) error {
 			if i > 0 {
 				b.WriteString("  ")
 			}
-			pad := strings.Repeat(" ", width[i]-len([]rune(cell)))
-			if left[i] {
+			pad := strings.Repeat(" ", g.width[i]-utf8.RuneCountInString(cell))
+			if g.left[i] {
 				b.WriteString(cell + pad)
 			} else {
 				b.WriteString(pad + cell)

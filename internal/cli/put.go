@@ -208,15 +208,14 @@ func (p *Program) input(files []string) (in io.Reader, size int64, closeAll func
 
 // putReport prints what comes of jobs.
 type putReport struct {
-	p        *Program
-	l        *putLine
-	out      *bufio.Writer
-	many     bool
-	bar      *progressbar.ProgressBar
-	from     time.Time
-	put      int
-	failed   int
-	notFound bool
+	p      *Program
+	l      *putLine
+	out    *bufio.Writer
+	many   bool
+	bar    *progressbar.ProgressBar
+	from   time.Time
+	put    int
+	failed int
 }
 
 // each prints what came of one.

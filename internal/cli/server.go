@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -191,12 +190,14 @@ func (p *Program) exportTo(name string, in io.Reader) error {
 	}
 	lines := &lineCounter{}
 	out := io.MultiWriter(f, lines)
+	clear := func() error { return nil }
 	if isTerminal(p.Stderr) {
 		bar := newBar(p.Stderr, -1, "exporting")
-		defer bar.Clear()
+		clear = bar.Clear
 		out = io.MultiWriter(f, lines, bar)
 	}
 	_, err = io.Copy(out, in)
+	clear()
 	if err = errors.Join(err, f.Close()); err != nil {
 		os.Remove(part)
 		return err
@@ -246,20 +247,20 @@ counters that they had, and with new ids. It needs the HTTP API.`,
 			return err
 		}
 		// The client closes what can be closed, and files are ours to close.
-		in = io.MultiReader(in)
+		in, clear := io.MultiReader(in), func() error { return nil }
 		if isTerminal(p.Stderr) {
 			bar := newBar(p.Stderr, size, "importing")
-			defer bar.Clear()
-			in = io.TeeReader(in, bar)
+			in, clear = io.TeeReader(in, bar), bar.Clear
 		}
-		return p.imported(c.Context(), to, *tube, in, *json)
+		res, err := to.patient.Import(c.Context(), *tube, in)
+		clear()
+		return p.imported(res, err, *json)
 	}
 	return c
 }
 
-// imported imports, and prints what came of it.
-func (p *Program) imported(ctx context.Context, to *apiLink, tube string, in io.Reader, json bool) error {
-	res, err := to.patient.Import(ctx, tube, in)
+// imported prints what came of an import.
+func (p *Program) imported(res *api.Imported, err error, json bool) error {
 	if err != nil {
 		return err
 	}

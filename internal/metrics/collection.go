@@ -295,7 +295,7 @@ func (c *collection) times(s Server, own []*place) {
 	for i := 0; i < len(own); {
 		n := 0
 		c.view(s, func(e *queue.Engine, _ int64) {
-			for ; i < len(own) && n < glance; i++ {
+			for last := min(len(own), i+scan); i < last && n < glance; i++ {
 				if t, ok := e.TimesOf(own[i].stats.Name); ok {
 					copies[n], names[n] = *t, own[i].stats.Name
 					n++

@@ -1,14 +1,18 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -273,4 +277,136 @@ func TestAddedCommandsWaitForTheSync(t *testing.T) {
 		}
 		p.end(t, j)
 	})
+}
+
+// A long line is read whole also behind a reserve that waits, where a client's commands
+// are executed in turns with others'.
+func TestLongLineBehindAWait(t *testing.T) {
+	eachTransport(t, func(t *testing.T, opts server.Options) {
+		p := serve(t, opts)
+		a, b := p.dial(t), p.dial(t)
+		long := "delete-batch" + strings.Repeat(" 18446744073709551615", 999)
+		a.send(t, "reserve\r\n"+long+" 1\r\nping\r\n"+long+"\r\nping\r\n")
+		a.silent(t)
+		b.mustAsk(t, "put 0 0 60 1\r\nx\r\n"+long+"\r\nput 0 0 60 1\r\ny\r\n", "INSERTED 1\r\nDELETED_BATCH 0 999\r\nINSERTED 2\r\n")
+		a.mustAsk(t, "reserve\r\n", "RESERVED 1 1\r\nx\r\nDELETED_BATCH 1 999\r\nPONG\r\nDELETED_BATCH 0 999\r\nPONG\r\nRESERVED 2 1\r\ny\r\n")
+	})
+}
+
+// Batches that are sent ahead do not keep others waiting: each job counts as a command
+// of the turn.
+func TestManyBatches(t *testing.T) {
+	eachTransport(t, func(t *testing.T, opts server.Options) {
+		p := serve(t, opts)
+		a, b := p.dial(t), p.dial(t)
+		a.send(t, strings.Repeat("delete-batch"+strings.Repeat(" 7", 1000)+"\r\n", 100))
+		b.mustAsk(t, "ping\r\n", "PONG\r\n")
+		a.mustAsk(t, "", strings.Repeat("DELETED_BATCH 0 1000\r\n", 100))
+	})
+}
+
+// A batch is complete also if it comes from so many tubes that the first reserve has to
+// wait until their list is ready.
+func TestBatchFromManyTubes(t *testing.T) {
+	const tubes, jobs = 4000, 500
+	eachTransport(t, func(t *testing.T, opts server.Options) {
+		p := serve(t, opts)
+		a, b := p.dial(t), p.dial(t)
+		var watches, watched, puts, put, want strings.Builder
+		fmt.Fprintf(&want, "RESERVED_BATCH %d\r\n", jobs)
+		for n := range tubes {
+			fmt.Fprintf(&watches, "watch t%d\r\n", n)
+			fmt.Fprintf(&watched, "WATCHING %d\r\n", n+2)
+		}
+		a.send(t, watches.String())
+		a.mustAsk(t, "", watched.String())
+		for id := 1; id <= jobs; id++ {
+			n := id * 7 % tubes
+			fmt.Fprintf(&puts, "use t%d\r\nput 0 0 60 1\r\nx\r\n", n)
+			fmt.Fprintf(&put, "USING t%d\r\nINSERTED %d\r\n", n, id)
+			fmt.Fprintf(&want, "RESERVED %d 1\r\nx\r\n", id)
+		}
+		b.send(t, puts.String())
+		b.mustAsk(t, "", put.String())
+		a.mustAsk(t, "reserve-batch 1000 5\r\n", want.String())
+		a.mustAsk(t, "reserve-batch 1000\r\n", "RESERVED_BATCH 0\r\n")
+	})
+}
+
+// Clients take batches and hang up, before they have read the reply, within it and behind
+// it. In the end each job has been deleted once.
+func TestBatchesAndHangUps(t *testing.T) {
+	const jobs, workers = 1000, 6
+	for _, limits := range []queue.Limits{{}, {Bodies: queue.InJournal}} {
+		t.Run(fmt.Sprint(limits.Bodies), func(t *testing.T) {
+			eachTransport(t, func(t *testing.T, opts server.Options) {
+				p, _, j := keepingUnder(t, opts, t.TempDir(), time.Millisecond, limits)
+				fill(t, p.dial(t), jobs)
+				var deleted atomic.Int64
+				var group sync.WaitGroup
+				for w := range workers {
+					random := rand.New(rand.NewPCG(uint64(w), 1))
+					group.Go(func() {
+						for deleted.Load() < jobs {
+							n, err := takeBatch(p.addr, random)
+							if err != nil {
+								t.Error(err)
+								return
+							}
+							deleted.Add(int64(n))
+						}
+					})
+				}
+				group.Wait()
+				p.View(func(e *queue.Engine, _ int64) {
+					if n := e.Len(); n != 0 || deleted.Load() != jobs {
+						t.Errorf("%d jobs are left, and %d were deleted", n, deleted.Load())
+					}
+				})
+				p.end(t, j)
+			})
+		})
+	}
+}
+
+// takeBatch reserves a batch, and hangs up at a random moment, or deletes the jobs, and
+// returns how many.
+func takeBatch(addr string, random *rand.Rand) (deleted int, err error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	in := bufio.NewReader(conn)
+	fmt.Fprintf(conn, "reserve-batch %d 1\r\n", 1+random.IntN(100))
+	if random.IntN(3) == 0 {
+		return 0, nil
+	}
+	var n int
+	if _, err := fmt.Fscanf(in, "RESERVED_BATCH %d\r\n", &n); err != nil {
+		return 0, err
+	}
+	command := "delete-batch"
+	for range n {
+		if random.IntN(200) == 0 {
+			return 0, nil
+		}
+		var id, size int
+		if _, err := fmt.Fscanf(in, "RESERVED %d %d\r\nx\r\n", &id, &size); err != nil {
+			return 0, err
+		}
+		command += fmt.Sprint(" ", id)
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	fmt.Fprintf(conn, "%s\r\n", command)
+	var missed int
+	if _, err := fmt.Fscanf(in, "DELETED_BATCH %d %d\r\n", &deleted, &missed); err != nil || missed > 0 {
+		return 0, fmt.Errorf("%d of %d were not found (%v)", missed, n, err)
+	}
+	return deleted, nil
 }

@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,29 +11,6 @@ import (
 	"spoked/proto"
 )
 
-// An example is a conversation in docs/protocol.md, in the notation of transcripts.
-type example struct {
-	name string // the page, and the line where it begins
-	text string
-}
-
-// examplesIn returns the conversations of a page.
-func examplesIn(page, text string) (all []example) {
-	const begin, end = "```conversation\n", "```\n"
-	at := 0
-	for {
-		i := strings.Index(text[at:], begin)
-		if i < 0 {
-			return all
-		}
-		at += i + len(begin)
-		n := strings.Index(text[at:], end)
-		line := 1 + strings.Count(text[:at], "\n")
-		all = append(all, example{fmt.Sprintf("%s:%d", page, line), text[at : at+n]})
-		at += n
-	}
-}
-
 // TestProtocolPage plays the examples of docs/protocol.md, whole and in pieces, each with a
 // server of its own, and wants there to be one of each command.
 func TestProtocolPage(t *testing.T) {
@@ -43,12 +19,12 @@ func TestProtocolPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(page)
+	examples, err := transcript.Page("protocol.md", text)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var sent strings.Builder
-	for _, e := range examplesIn("protocol.md", text) {
-		script, err := transcript.Parse(e.name, []byte(e.text))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, script := range examples {
 		for _, cut := range []int{0, 1} {
 			v := newVirtual(nil, false, cut)
 			if err := transcript.Run(script, v, "spoked", "1.13", "virtual"); err != nil {
@@ -56,20 +32,20 @@ func TestProtocolPage(t *testing.T) {
 			}
 			v.closeAll()
 		}
-		sent.WriteString(e.text)
+		sent.WriteString(strings.Join(script.Sent(), "\n") + "\n")
 	}
 	for op := range proto.Op(proto.NumOps) {
 		if op == proto.OpNone {
 			continue
 		}
 		word := regexp.QuoteMeta(op.String())
-		if !regexp.MustCompile(`(?m)^[a-z]>>? "?` + word + `\b`).MatchString(sent.String()) {
+		if !regexp.MustCompile(`(?m)^"?` + word + `\b`).MatchString(sent.String()) {
 			t.Errorf("docs/protocol.md: no example of %s", op)
 		}
 		if !regexp.MustCompile(`(?m)^    ` + word + `( |$)`).MatchString(text) {
 			t.Errorf("docs/protocol.md: %s is not described", op)
 		}
-		heading := regexp.MustCompile(`(?m)^### .*\b` + word + `(,| and |$| \(added\)).*$`).FindString(text)
+		heading := regexp.MustCompile(`(?m)^### (.*, |.* and )?` + word + `(,| and |$| \(added\)).*$`).FindString(text)
 		if marked := strings.HasSuffix(heading, "(added)"); heading == "" || marked != op.Added() {
 			t.Errorf("docs/protocol.md: the heading of %s is %q, which is marked as added: %t", op, heading, marked)
 		}

@@ -21,16 +21,6 @@ func (d Dict) Get(name string) string {
 	return ""
 }
 
-// Has reports whether the name is there.
-func (d Dict) Has(name string) bool {
-	for _, p := range d {
-		if p.Name == name {
-			return true
-		}
-	}
-	return false
-}
-
 // Uint returns the value of a name as a number, or 0.
 func (d Dict) Uint(name string) uint64 {
 	n, _ := strconv.ParseUint(d.Get(name), 10, 64)

@@ -87,7 +87,7 @@ func openHTTP(cfg config.Config, mounts map[string]httpapi.Mount, log *zap.Logge
 func (d *httpDoor) options(cfg config.Config, tokens *httpapi.Tokens) httpapi.Options {
 	opts := httpapi.Options{
 		Local: d.local, Tokens: tokens, MaxJobSize: uint32(cfg.MaxJobSize),
-		Facts: d.facts, Session: sessionOf, Remotes: d.remotes,
+		Facts: d.facts, Session: sessionOf, Remote: remoteOf,
 		Failed: func(r *http.Request, err error) {
 			d.log.Error("an HTTP request has failed", zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Error(err))
 		},
@@ -231,17 +231,12 @@ func sessionOf(data any) uint64 {
 	return 0
 }
 
-// remotes returns where connections of the wire protocol come from.
-func (d *httpDoor) remotes(data []any) []string {
-	list := make([]string, len(data))
-	d.main.Load().View(func(*queue.Engine, int64) {
-		for i := range data {
-			if s, ok := data[i].(*session.Session); ok {
-				list[i] = server.RemoteOf(s)
-			}
-		}
-	})
-	return list
+// remoteOf returns where a connection of the wire protocol comes from.
+func remoteOf(data any) string {
+	if s, ok := data.(*session.Session); ok {
+		return server.RemoteOf(s)
+	}
+	return ""
 }
 
 func (d *httpDoor) backup(r *http.Request, to string) (api.Backup, error) {

@@ -41,9 +41,8 @@ type Options struct {
 	// Session returns the number of a connection by the Data of its client, which
 	// is one. It may be nil. The server's mutex is held.
 	Session func(data any) (id uint64)
-	// Remotes returns where connections come from, by the Data of their clients: ""
-	// for one that has ended. It may be nil.
-	Remotes func(data []any) []string
+	// Remote returns where a connection comes from, likewise, or "".
+	Remote func(data any) string
 	// Backup copies the journal; nil if there is none.
 	Backup func(r *http.Request, to string) (api.Backup, error)
 

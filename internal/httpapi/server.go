@@ -11,8 +11,10 @@ import (
 	"spoked/queue"
 )
 
-// busiest is how many tubes a status tells of.
-const busiest = 100
+const (
+	busiest      = 100 // tubes that a status tells of
+	watchedNames = 100 // tubes that a connection tells of
+)
 
 // status answers with the state of the server.
 func (c *call) status() error {
@@ -89,45 +91,46 @@ func (c *call) connections() error {
 	if err := c.accepts(api.JSON); err != nil {
 		return err
 	}
-	const watching = 100 // names
-	sessions := map[uint64]any{}
-	guests, list := []api.Connection{}, []api.Connection{}
-	c.m.Connections(watching, func(k manage.Connection) bool {
-		v := api.Connection{
+	number := c.h.opts.Session
+	if number == nil {
+		number = func(any) uint64 { return 0 }
+	}
+	// First only their numbers: there may be many, and all wait meanwhile.
+	var page []uint64
+	c.m.Connections(0, func(data any, attached bool) bool {
+		if id := number(data); !attached && id > after {
+			page = append(page, id)
+		}
+		return false
+	}, nil)
+	slices.Sort(page)
+	v := api.ConnectionList{Connections: []api.Connection{}}
+	if len(page) > limit {
+		page = page[:limit]
+		v.Next = page[limit-1]
+	}
+	guests := 0
+	c.m.Connections(watchedNames, func(data any, attached bool) bool {
+		if attached {
+			guests++
+			return after == 0 && guests <= limit
+		}
+		_, found := slices.BinarySearch(page, number(data))
+		return found
+	}, func(k manage.Connection) {
+		conn := api.Connection{
 			Kind: "http", Using: k.Using, Watching: k.Watching, Watched: k.Watched, Reserved: k.Held,
 			Producer: k.Producer, Worker: k.Worker, Waiting: k.Waiting,
 		}
 		if !k.Attached {
-			v.Kind = "wire"
-			if c.h.opts.Session != nil {
-				v.ID = c.h.opts.Session(k.Data)
+			conn.Kind, conn.ID = "wire", number(k.Data)
+			if c.h.opts.Remote != nil {
+				conn.Remote = c.h.opts.Remote(k.Data)
 			}
 		}
-		switch {
-		case k.Attached && after == 0 && len(guests) < limit:
-			guests = append(guests, v)
-		case !k.Attached && v.ID > after:
-			list = append(list, v)
-			sessions[v.ID] = k.Data
-		}
-		return true
+		v.Connections = append(v.Connections, conn)
 	})
-	slices.SortFunc(list, func(a, b api.Connection) int { return cmp.Compare(a.ID, b.ID) })
-	v := api.ConnectionList{}
-	if len(list) > limit {
-		list = list[:limit]
-		v.Next = list[limit-1].ID
-	}
-	if c.h.opts.Remotes != nil {
-		of := make([]any, len(list))
-		for i := range list {
-			of[i] = sessions[list[i].ID]
-		}
-		for i, remote := range c.h.opts.Remotes(of) {
-			list[i].Remote = remote
-		}
-	}
-	v.Connections = append(guests, list...)
+	slices.SortStableFunc(v.Connections, func(a, b api.Connection) int { return cmp.Compare(a.ID, b.ID) })
 	return c.ok(v)
 }
 

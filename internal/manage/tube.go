@@ -209,13 +209,13 @@ type Connection struct {
 	Waiting          bool
 }
 
-// Connections calls f with each client of the engine, those that are no
-// connections included, while the mutex is held: f must be quick. It stops when
-// f returns false.
-func (m *Manager) Connections(watching int, f func(Connection) bool) {
+// Connections calls choose with each client of the engine, those that are no
+// connections included (attached), and f with those that it has chosen, while the
+// mutex is held: they must be quick.
+func (m *Manager) Connections(watching int, choose func(data any, attached bool) bool, f func(Connection)) {
 	m.server.View(func(e *queue.Engine, _ int64) {
 		for c := range e.EachClient() {
-			if c == m.holder {
+			if c == m.holder || !choose(c.Data, c.Attached()) {
 				continue
 			}
 			k := Connection{
@@ -228,9 +228,7 @@ func (m *Manager) Connections(watching int, f func(Connection) bool) {
 				}
 				k.Watching = append(k.Watching, name)
 			}
-			if !f(k) {
-				return
-			}
+			f(k)
 		}
 	})
 }

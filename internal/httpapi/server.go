@@ -98,7 +98,7 @@ func (c *call) connections() error {
 	// First only their numbers: there may be many, and all wait meanwhile.
 	var page []uint64
 	c.m.Connections(0, func(data any, attached bool) bool {
-		if id := number(data); !attached && id > after {
+		if id := number(data); !attached && (id > after || after == 0) {
 			page = append(page, id)
 		}
 		return false

@@ -150,7 +150,7 @@ func (m *Manager) complete(ctx context.Context, s *Search, j *Listed, fetched *i
 	if j.job.Stored == 0 || s.Bytes <= 0 && !j.Unsearched {
 		return true, nil
 	}
-	body, err := m.server.Fetch(ctx, j.job)
+	body, err := m.fetch(ctx, j.job)
 	*fetched += int(j.job.Stored)
 	if err != nil {
 		// Gone, or not to be read: that is told.

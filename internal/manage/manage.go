@@ -134,10 +134,8 @@ func newPace() pace { return pace{work: firstWork} }
 // while: the next portion, of whatever operation, waits as long, or until ctx
 // ends.
 func (m *Manager) portion(ctx context.Context, p *pace, hold func(func(*queue.Engine, int64)), f func(e *queue.Engine, now int64)) error {
-	select {
-	case m.gate <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := m.enter(ctx); err != nil {
+		return err
 	}
 	var held time.Duration
 	hold(func(e *queue.Engine, now int64) {
@@ -145,13 +143,40 @@ func (m *Manager) portion(ctx context.Context, p *pace, hold func(func(*queue.En
 		f(e, now)
 		held = time.Since(began)
 	})
-	time.AfterFunc(held*restRate, func() { <-m.gate })
+	m.rest(held)
 	if held > holdTime {
 		p.work = max(leastWork, p.work*3/4)
 	} else if held < holdTime/2 {
 		p.work = min(mostWork, p.work*5/4)
 	}
 	return nil
+}
+
+// fetch returns the body of a job that is in the journal alone, at the pace of
+// portions: when it comes at once, it costs the server as much.
+func (m *Manager) fetch(ctx context.Context, j queue.Job) ([]byte, error) {
+	if err := m.enter(ctx); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	body, err := m.server.Fetch(ctx, j)
+	m.rest(min(time.Since(began), holdTime)) // beyond that it was the disk
+	return body, err
+}
+
+// enter waits until a portion may begin, or ctx ends. Rest must follow.
+func (m *Manager) enter(ctx context.Context) error {
+	select {
+	case m.gate <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// rest lets no portion begin for a while after one that has taken so long.
+func (m *Manager) rest(after time.Duration) {
+	time.AfterFunc(after*restRate, func() { <-m.gate })
 }
 
 // view is what a portion that changes nothing is held by.

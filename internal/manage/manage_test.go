@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"slices"
 	"bytes"
 	"context"
 	"errors"
@@ -296,8 +297,11 @@ func TestTubes(t *testing.T) {
 	if got := fmt.Sprint(m.Tubes(""), m.Tubes("a")); got != "[a ab b default] [a ab]" {
 		t.Errorf("got the tubes %s", got)
 	}
-	if _, ok, err := m.OldestReady(t.Context(), "a"); !ok || err != nil {
-		t.Errorf("got %v, %v, want the oldest job", ok, err)
+	var oldest []int
+	if err := m.OldestReady(t.Context(), []string{"b", "default", "none", "a"}, func(i int, created int64) {
+		oldest = append(oldest, i)
+	}); !slices.Equal(oldest, []int{0, 3}) || err != nil {
+		t.Errorf("got %v, %v, want the oldest jobs of the first tube and the last", oldest, err)
 	}
 	if n, err := m.Clear(t.Context(), "a", queue.AllStates); n != 1 || err != nil {
 		t.Errorf("got %d, %v, want one job cleared", n, err)

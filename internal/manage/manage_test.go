@@ -1,11 +1,11 @@
 package manage
 
 import (
-	"slices"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"

@@ -206,8 +206,8 @@ func junkLease(r *rand.Rand, lease string) string {
 	return string(b)
 }
 
-// TestHTTPSlow has clients send too slowly, and take too slowly what they have asked
-// for. The server closes the connections, and serves others meanwhile.
+// TestHTTPSlow has clients send too slowly. The server closes their connections, and
+// serves others meanwhile.
 func TestHTTPSlow(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes as long as the server's patience")

@@ -189,6 +189,13 @@ func (d *httpDoor) stop() {
 	})
 }
 
+// abort breaks off what is still being answered.
+func (d *httpDoor) abort() {
+	if d != nil && d.server != nil {
+		_ = d.server.Close()
+	}
+}
+
 // close stops, and blocks until that is done.
 func (d *httpDoor) close() {
 	if d == nil {

@@ -122,6 +122,9 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t *route) {
 	if err != nil {
 		if p := explain(err, c.what); p != nil && p.Status != http.StatusInternalServerError {
 			err = p
+			if c.m != nil {
+				_ = c.m.Settle(r.Context()) // what is not there may have gone a moment ago
+			}
 		}
 		h.fail(w, r, err)
 	}
@@ -130,8 +133,14 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t *route) {
 // ok answers with a JSON value.
 func (c *call) ok(v any) error { return c.created(http.StatusOK, v) }
 
-// created answers with a status and a JSON value.
+// created answers with a status and a JSON value, when the journal knows of all that
+// it tells.
 func (c *call) created(status int, v any) error {
+	if c.m != nil {
+		if err := c.m.Settle(c.r.Context()); err != nil {
+			return err
+		}
+	}
 	c.h.write(c.w, status, api.JSON, v)
 	return nil
 }

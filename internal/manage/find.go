@@ -94,6 +94,9 @@ func (m *Manager) each(ctx context.Context, s Search, l *List, f func(*Listed) b
 		err := m.portion(ctx, &p, m.view, func(e *queue.Engine, now int64) {
 			found, end = s.portion(e, now, p.work, l, found)
 		})
+		if err == nil && len(found) > 0 {
+			err = m.Settle(ctx)
+		}
 		if err != nil {
 			return err
 		}

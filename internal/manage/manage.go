@@ -43,6 +43,8 @@ type Server interface {
 	Do(f func(e *queue.Engine, now int64)) (batch uint64)
 	// View calls f likewise, which changes nothing.
 	View(f func(e *queue.Engine, now int64))
+	// Newest returns the batch that what View has shown depends on at most.
+	Newest() (batch uint64)
 	// Await blocks until the batch is settled.
 	Await(ctx context.Context, batch uint64) error
 	// Fetch returns the body of a job that is in the journal alone; it is the
@@ -112,6 +114,12 @@ func (m *Manager) do(ctx context.Context, f func(e *queue.Engine, now int64) err
 		return err
 	}
 	return m.server.Await(ctx, batch)
+}
+
+// Settle waits for the journal to know of all that has been looked at: what is told
+// before could be undone by a power cut.
+func (m *Manager) Settle(ctx context.Context) error {
+	return m.server.Await(ctx, m.server.Newest())
 }
 
 // The paces of what takes long.

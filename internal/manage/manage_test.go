@@ -22,9 +22,10 @@ type engine struct {
 	e       *queue.Engine
 	longest time.Duration // that the mutex was held by View
 	held    time.Duration // in all
+	settles bool          // when somebody waits for it
 }
 
-func newEngine(t *testing.T) *engine { return &engine{t: t, e: queue.New(time.Now().UnixNano())} }
+func newEngine(t *testing.T) *engine { return &engine{t: t, e: queue.New(time.Now().UnixNano()), settles: true} }
 
 func (s *engine) Do(f func(*queue.Engine, int64)) uint64 {
 	s.mu.Lock()
@@ -60,7 +61,16 @@ func (s *engine) View(f func(*queue.Engine, int64)) {
 	s.longest = max(s.longest, took)
 }
 
-func (s *engine) Await(ctx context.Context, _ uint64) error { return ctx.Err() }
+func (s *engine) Newest() uint64 { return 0 }
+
+func (s *engine) Await(ctx context.Context, _ uint64) error {
+	if !s.settles {
+		return errUnsettled
+	}
+	return ctx.Err()
+}
+
+var errUnsettled = errors.New("the journal has failed")
 
 func (s *engine) Fetch(_ context.Context, j queue.Job) ([]byte, error) {
 	s.mu.Lock()
@@ -318,5 +328,22 @@ func TestTubes(t *testing.T) {
 	})
 	if n, err := m.DeleteTube(t.Context(), "big"); n != 20_000 || err != nil {
 		t.Errorf("got %d, %v, want 20,000 jobs deleted", n, err)
+	}
+}
+
+// TestUnsettled wants nothing to be told of that the journal does not know.
+func TestUnsettled(t *testing.T) {
+	s := newEngine(t)
+	m := New(s, Options{})
+	id := put(t, m, "a", "x")
+	s.settles = false
+	if l, err := m.Job(t.Context(), id, 10); !errors.Is(err, errUnsettled) {
+		t.Errorf("Job: got %+v, %v", l, err)
+	}
+	if l, err := m.Jobs(t.Context(), Search{Tube: "a", Limit: 1}); !errors.Is(err, errUnsettled) {
+		t.Errorf("Jobs: got %+v, %v", l, err)
+	}
+	if err := m.Delete(t.Context(), id); !errors.Is(err, errUnsettled) {
+		t.Errorf("Delete: got %v", err)
 	}
 }

@@ -25,7 +25,9 @@ type engine struct {
 	settles bool          // when somebody waits for it
 }
 
-func newEngine(t *testing.T) *engine { return &engine{t: t, e: queue.New(time.Now().UnixNano()), settles: true} }
+func newEngine(t *testing.T) *engine {
+	return &engine{t: t, e: queue.New(time.Now().UnixNano()), settles: true}
+}
 
 func (s *engine) Do(f func(*queue.Engine, int64)) uint64 {
 	s.mu.Lock()

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -138,84 +136,6 @@ emptied before it is stopped. undrain ends that. The signal USR1 does the same.`
 		return err
 	}
 	return c
-}
-
-func (p *Program) exportCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "export [FILE]",
-		Short: "write jobs with all that they have to a file",
-		Long: `Writes jobs to a file, or to standard output, as NDJSON: a line for each, with its tube,
-state, priority, delay, what is left of that, time to run, age, counters and body. They
-stay where they are. It needs the HTTP API. A reserved job is imported as a ready one.`,
-		Example: "  spoked export jobs.ndjson\n  spoked export -t mails --state buried | wc -l",
-		Args:    takes("FILE?"),
-	}
-	r := p.remoteFlags(c)
-	tube := c.Flags().StringP("tube", "t", "", "jobs of that `TUBE` alone (default of all)")
-	states := c.Flags().StringSlice("state", nil, "jobs in those `STATES` alone, with commas between (default all)")
-	c.RegisterFlagCompletionFunc("tube", r.completeTube)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := checkStates(*states); err != nil {
-			return err
-		}
-		if *tube != "" {
-			if err := checkTube(*tube); err != nil {
-				return err
-			}
-		}
-		to, err := r.api(c.Context())
-		if err != nil {
-			return err
-		}
-		in, err := to.patient.Export(c.Context(), *tube, *states)
-		if err != nil {
-			return err
-		}
-		defer in.Close()
-		if len(args) == 0 || args[0] == "-" {
-			_, err := io.Copy(p.Stdout, in)
-			return err
-		}
-		return p.exportTo(args[0], in)
-	}
-	return c
-}
-
-// exportTo writes an export to a file, which has its name only once it is complete.
-func (p *Program) exportTo(name string, in io.Reader) error {
-	part := name + ".partial"
-	f, err := os.Create(part)
-	if err != nil {
-		return err
-	}
-	lines := &lineCounter{}
-	out := io.MultiWriter(f, lines)
-	clear := func() error { return nil }
-	if isTerminal(p.Stderr) {
-		bar := newBar(p.Stderr, -1, "exporting")
-		clear = bar.Clear
-		out = io.MultiWriter(f, lines, bar)
-	}
-	_, err = io.Copy(out, in)
-	clear()
-	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(part)
-		return err
-	}
-	if err := os.Rename(part, name); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(p.Stdout, "exported %s to %s\n", plural(lines.n, "job"), name)
-	return err
-}
-
-// lineCounter counts lines that are written to it.
-type lineCounter struct{ n int }
-
-// Write counts.
-func (c *lineCounter) Write(b []byte) (int, error) {
-	c.n += strings.Count(string(b), "\n")
-	return len(b), nil
 }
 
 func (p *Program) importCommand() *cobra.Command {

@@ -162,7 +162,26 @@ func (l *apiLink) ping(ctx context.Context) (string, error) {
 // put streams the jobs of a source, and takes the results while it does.
 func (l *apiLink) put(ctx context.Context, s *source, each func(outcome) error) error {
 	var mu sync.Mutex
-	var under []*newJob // sent and not answered, in order
+	var under []*newJob // sent and not answered, in order, and what is no job
+	// answered returns the next that was sent, and has told of what is no job before it.
+	answered := func() (*newJob, error) {
+		for {
+			mu.Lock()
+			if len(under) == 0 {
+				mu.Unlock()
+				return nil, nil
+			}
+			j := under[0]
+			under = under[1:]
+			mu.Unlock()
+			if j.bad == nil {
+				return j, nil
+			}
+			if err := each(outcome{newJob: j, err: j.bad}); err != nil {
+				return nil, err
+			}
+		}
+	}
 	r, w := io.Pipe()
 	sent := make(chan error, 1)
 	go func() {
@@ -172,6 +191,12 @@ func (l *apiLink) put(ctx context.Context, s *source, each func(outcome) error) 
 				w.Close() // those before it are put
 				sent <- ignoreEOF(err)
 				return
+			}
+			if j.bad != nil {
+				mu.Lock()
+				under = append(under, j)
+				mu.Unlock()
+				continue
 			}
 			delay, ttr := api.Duration(j.delay), api.Duration(j.ttr)
 			line, err := json.Marshal(api.Put{Tube: j.tube, Pri: &j.pri, Delay: delay, TTR: &ttr, Content: api.Bytes(j.body)})
@@ -190,14 +215,13 @@ func (l *apiLink) put(ctx context.Context, s *source, each func(outcome) error) 
 		}
 	}()
 	err := l.patient.PutMany(ctx, "", r, func(res api.PutResult) error {
-		mu.Lock()
-		if len(under) == 0 {
-			mu.Unlock()
+		j, err := answered()
+		if err != nil {
+			return err
+		}
+		if j == nil {
 			return errors.New("the server answers more jobs than it was sent")
 		}
-		j := under[0]
-		under = under[1:]
-		mu.Unlock()
 		o := outcome{newJob: j, id: res.ID}
 		if res.Error != nil {
 			o.err = res.Error
@@ -211,8 +235,12 @@ func (l *apiLink) put(ctx context.Context, s *source, each func(outcome) error) 
 	if err := <-sent; err != nil {
 		return err
 	}
-	if len(under) > 0 {
-		return fmt.Errorf("the server has not said what came of the last %d jobs", len(under))
+	if j, err := answered(); j != nil || err != nil {
+		if err == nil {
+			err = fmt.Errorf("it has not said what came of %s and those behind it", j.name)
+			err = &wire.UnreachableError{Addr: l.url, Err: err}
+		}
+		return err
 	}
 	return nil
 }

@@ -336,6 +336,12 @@ func (l *wireLink) sendPuts(s *source, sent chan<- *newJob, stop <-chan struct{}
 		if err != nil {
 			return errors.Join(ignoreEOF(err), l.Flush())
 		}
+		if j.bad != nil {
+			if !hand(j) {
+				return nil
+			}
+			continue
+		}
 		if j.tube != used {
 			use := &newJob{tube: j.tube, using: make(chan struct{})}
 			if err := l.Send("use "+j.tube, nil); err != nil {
@@ -386,6 +392,12 @@ func (l *wireLink) takePuts(ctx context.Context, sent <-chan *newJob, each func(
 		}
 		if j == nil {
 			return nil
+		}
+		if j.bad != nil {
+			if err := each(outcome{newJob: j, err: j.bad}); err != nil {
+				return err
+			}
+			continue
 		}
 		r, err := l.Receive(0)
 		if err != nil {

@@ -24,8 +24,8 @@ With --lines every line of the input is a job, without the end of the line; with
  json    a value whose JSON is the body, even of a text
  base64  bytes
 and, if it is to differ from the options, tube, pri, delay ("5s") and ttr ("1m").
-Jobs are sent without waiting for one another. A line that is no job stops it; a job
-that the server refuses does not.
+Jobs are sent without waiting for one another. A line that is no job, and a job that the
+server refuses, are named, and the others are put. Empty lines of --ndjson are none.
 
 It prints the id of each job; of --lines and --ndjson how many there were.`
 
@@ -216,6 +216,7 @@ type putReport struct {
 	from   time.Time
 	put    int
 	failed int
+	bad    int // of those that failed, what is no job
 }
 
 // each prints what came of one.
@@ -240,6 +241,9 @@ func (r *putReport) each(o outcome) error {
 func (r *putReport) fail(o outcome) error {
 	const most = 10 // messages
 	r.failed++
+	if o.bad != nil {
+		r.bad++
+	}
 	if isReply(o.err, "DRAINING") || api.Is(o.err, api.ServerDraining) {
 		return o.err // nor will it take the others
 	}
@@ -247,10 +251,18 @@ func (r *putReport) fail(o outcome) error {
 		if r.bar != nil {
 			r.bar.Clear()
 		}
-		fmt.Fprintf(r.p.Stderr, "put: %s (%d bytes): %v\n", o.name, o.size, o.err)
+		size := ""
+		if o.bad == nil {
+			size = fmt.Sprintf(" (%d bytes)", o.size)
+		}
+		fmt.Fprintf(r.p.Stderr, "put: %s%s: %v\n", o.name, size, o.err)
 	}
 	if *r.l.json {
-		jsonLine(r.out, map[string]any{"input": o.name, "tube": o.tube, "error": o.err.Error()})
+		v := map[string]any{"input": o.name, "error": o.err.Error()}
+		if o.tube != "" {
+			v["tube"] = o.tube
+		}
+		jsonLine(r.out, v)
 	}
 	return nil
 }
@@ -269,6 +281,8 @@ func (r *putReport) end(err error) error {
 		return fmt.Errorf("%w (%s before that)", err, sum)
 	case err != nil:
 		return err
+	case r.bad > 0:
+		return fmt.Errorf("%s, and %d not: %w", sum, r.failed, errBadLines)
 	case r.failed > 0:
 		return fmt.Errorf("%s, and %d not: %w", sum, r.failed, errPartly)
 	}
@@ -277,6 +291,9 @@ func (r *putReport) end(err error) error {
 
 // errPartly is the error of a command that could do a part of what it was to do.
 var errPartly = errors.New("the server did not take them")
+
+// errBadLines is the error of an input that has jobs in it, but not in each line.
+var errBadLines = errors.New("what is said above is wrong with them")
 
 // newBar returns a bar that shows how much has been done; size is -1 if nobody
 // knows how much there is.

@@ -25,6 +25,8 @@ type newJob struct {
 	size       int    // of the body, when that has been sent
 	// using, in place of a job, is closed when the tube is in use.
 	using chan struct{}
+	// bad, in place of a job, is why a line of the input is none.
+	bad error
 }
 
 // outcome is what came of a job to be put.
@@ -62,7 +64,8 @@ func bodies(model newJob, all [][]byte, names []string) *source {
 // longestLine is the longest line of an input, in bytes.
 const longestLine = 2*proto.LargestMaxJobSize + 1<<20
 
-// lineSource returns a source of a job for each line of in.
+// lineSource returns a source of a job for each line of in. A line of which parse makes
+// nil is none, and of which it makes an error is a bad one.
 func lineSource(in io.Reader, parse func(line []byte) (*newJob, error)) *source {
 	const size = 1 << 20
 	r := bufio.NewReaderSize(in, size)
@@ -73,17 +76,21 @@ func lineSource(in io.Reader, parse func(line []byte) (*newJob, error)) *source 
 			return bytes.IndexByte(b, '\n') >= 0
 		},
 		next: func() (*newJob, error) {
-			line, err := readLine(r)
-			if err != nil {
-				return nil, err
+			for {
+				line, err := readLine(r)
+				if err != nil {
+					return nil, err
+				}
+				n++
+				j, err := parse(line)
+				if err != nil {
+					j = &newJob{bad: err, size: len(line)}
+				}
+				if j != nil {
+					j.name = fmt.Sprintf("line %d", n)
+					return j, nil
+				}
 			}
-			n++
-			j, err := parse(line)
-			if err != nil {
-				return nil, fmt.Errorf("line %d: %w", n, err)
-			}
-			j.name = fmt.Sprintf("line %d", n)
-			return j, nil
 		},
 	}
 }
@@ -109,16 +116,21 @@ func readLine(r *bufio.Reader) (line []byte, err error) {
 }
 
 // ndjson returns a parser of lines such as {"tube":"mails","body":"hello"}, for jobs
-// like model where they say nothing.
+// like model where they say nothing. Empty lines are none, and the first may begin with
+// the mark that it is UTF-8.
 func ndjson(model newJob) func(line []byte) (*newJob, error) {
+	first := true
 	return func(line []byte) (*newJob, error) {
+		if first {
+			line, first = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")), false
+		}
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			return nil, nil
+		}
 		var v api.Put
 		d := json.NewDecoder(bytes.NewReader(line))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&v); err != nil {
-			if errors.Is(err, io.EOF) {
-				err = errors.New("it is empty")
-			}
 			return nil, fmt.Errorf("no job in JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
 		}
 		if _, err := d.Token(); !errors.Is(err, io.EOF) {

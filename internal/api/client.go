@@ -66,11 +66,27 @@ func (c *Client) open(ctx context.Context, k call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	resp.Body = &body{resp.Body, k.method, u}
 	if resp.StatusCode/100 == 2 {
 		return resp, nil
 	}
 	defer resp.Body.Close()
 	return nil, problemOf(resp)
+}
+
+// body is what a server answers. It fails as calls do, with a [*url.Error].
+type body struct {
+	io.ReadCloser
+	method, url string
+}
+
+// Read reads.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = &url.Error{Op: b.method[:1] + strings.ToLower(b.method[1:]), URL: b.url, Err: err}
+	}
+	return n, err
 }
 
 // problemOf returns the problem that resp tells of.

@@ -10,6 +10,15 @@ import (
 // ErrInterrupted is what Bench returns when its context has ended.
 var ErrInterrupted = errors.New("interrupted")
 
+// A LostError is the error of a server that cannot be reached, or no longer.
+type LostError struct{ Err error }
+
+// Error returns the text of the error inside.
+func (e *LostError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error inside.
+func (e *LostError) Unwrap() error { return e.Err }
+
 // cleanupLimit is how long removing the jobs of one run may take, besides twice
 // the time that the run has taken.
 const cleanupLimit = 2 * time.Minute

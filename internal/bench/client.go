@@ -99,7 +99,7 @@ func (r *run) begin(c *client, due int64) error {
 // send sends p, which must not change until it has been sent.
 func (r *run) send(c *client, p []byte) error {
 	if err := r.tr.send(c.index, p); err != nil {
-		return fmt.Errorf("connection %d: %w", c.index+1, err)
+		return fmt.Errorf("connection %d: %w", c.index+1, &LostError{err})
 	}
 	return nil
 }
@@ -192,9 +192,9 @@ func (r *run) serve(c *client) error {
 
 func lost(err error) error {
 	if errors.Is(err, io.EOF) {
-		return errors.New("the server has closed it")
+		err = errors.New("the server has closed it")
 	}
-	return err
+	return &LostError{err}
 }
 
 // answered records that k replies have come.

@@ -251,7 +251,7 @@ func (r *run) turn(now int64) error {
 		}
 	}
 	if r.busy > 0 && now-r.heard > int64(r.opts.Patience) {
-		return fmt.Errorf("no reply for %v", r.opts.Patience)
+		return &LostError{fmt.Errorf("no reply for %v", r.opts.Patience)}
 	}
 	if r.progress != nil && now >= r.nextTick {
 		r.tellProgress(now)

@@ -108,7 +108,9 @@ func (e *epoll) dial(i int) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(e.ep, unix.EPOLL_CTL_ADD, fd, &ev))
 }
 
-func (e *epoll) refused(err error) error { return fmt.Errorf("connect to %s: %w", e.name, err) }
+func (e *epoll) refused(err error) error {
+	return &LostError{fmt.Errorf("connect to %s: %w", e.name, err)}
+}
 
 func (e *epoll) send(i int, p []byte) error {
 	s := &e.socks[i]

@@ -59,7 +59,7 @@ func (p *portable) dial(i int) error {
 		defer p.mu.Unlock()
 		switch {
 		case err != nil && !l.closed:
-			p.failed = fmt.Errorf("connect to %s: %w", p.name, err)
+			p.failed = &LostError{fmt.Errorf("connect to %s: %w", p.name, err)}
 			p.ring()
 		case err != nil:
 		case l.closed:

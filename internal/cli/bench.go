@@ -38,8 +38,9 @@ With a rate, latency counts from when each command was to be sent. Without one,
 commands are sent as fast as replies come.`
 
 const benchExits = ` 0           done
- 1           a server failed, commands failed, jobs were lost or came twice, or
-             it was interrupted
+ 1           commands failed, jobs were lost or came twice, or it was
+             interrupted
+ 3           no server answers, or it went away
  5           the command line makes no sense
 `
 

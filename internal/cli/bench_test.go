@@ -129,7 +129,7 @@ func TestBenchNobodyThere(t *testing.T) {
 	}
 	l.Close()
 	code, stdout, stderr := run(t, []string{"bench", "-s", l.Addr().String()}, nil)
-	if want := "spoked: bench: put: " + l.Addr().String() + ": connect to "; code != config.ExitFailure || stdout != "" || !strings.HasPrefix(stderr, want) {
+	if want := "spoked: bench: put: " + l.Addr().String() + ": connect to "; code != config.ExitUnreachable || stdout != "" || !strings.HasPrefix(stderr, want) {
 		t.Errorf("got exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 }

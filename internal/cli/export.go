@@ -50,6 +50,11 @@ func (p *Program) export(ctx context.Context, r *remote, tube string, states, ar
 	if err != nil {
 		return err
 	}
+	if tube != "" {
+		if _, err := to.tube(ctx, tube); err != nil {
+			return err
+		}
+	}
 	in, err := to.patient.Export(ctx, tube, states)
 	if err != nil {
 		return err

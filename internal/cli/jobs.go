@@ -377,6 +377,9 @@ func (p *Program) bulk(ctx context.Context, r *remote, b api.Bulk, json bool) er
 	if err != nil {
 		return err
 	}
+	if _, err := to.tube(ctx, b.Tube); err != nil {
+		return err
+	}
 	sum, limit := api.BulkResult{Action: b.Action, DryRun: b.DryRun}, b.Limit
 	for !sum.Complete && (limit == 0 || sum.Changed < limit) {
 		if limit > 0 {

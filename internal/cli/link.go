@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"spoked/internal/api"
+	"spoked/internal/bench"
 	"spoked/internal/config"
+	"spoked/internal/top"
 	"spoked/internal/wire"
 )
 
@@ -215,6 +217,8 @@ func explain(err error) (int, error) {
 			return config.ExitRefused, fmt.Errorf("%w; give another token with --token or SPOKED_TOKEN", err)
 		case api.NotFound, api.LeaseOver:
 			return config.ExitNotFound, err
+		case api.Stopping:
+			return config.ExitUnreachable, err
 		}
 		return 0, err
 	}
@@ -222,12 +226,25 @@ func explain(err error) (int, error) {
 	if _, ok := errors.AsType[*wire.UnreachableError](err); ok {
 		return config.ExitUnreachable, fmt.Errorf("%w%s", err, advice)
 	}
+	if _, ok := errors.AsType[*top.UnreachableError](err); ok {
+		return config.ExitUnreachable, fmt.Errorf("%w%s", err, advice)
+	}
+	if _, ok := errors.AsType[*bench.LostError](err); ok {
+		return config.ExitUnreachable, err
+	}
 	if e, ok := errors.AsType[*url.Error](err); ok && !errors.Is(err, context.Canceled) {
 		u, _ := url.Parse(e.URL)
 		what := fmt.Sprintf("no API at %s://%s: %v%s", u.Scheme, u.Host, e.Err, advice)
 		return config.ExitUnreachable, errors.New(strings.Replace(err.Error(), e.Error(), what, 1))
 	}
 	return 0, err
+}
+
+// isAnswer reports whether err is about one thing of many, and the server will go on
+// with the next.
+func isAnswer(err error) bool {
+	e, ok := errors.AsType[*api.Error](err)
+	return ok && e.Kind() != api.Unauthorized && e.Kind() != api.Forbidden && e.Kind() != api.Stopping
 }
 
 // checkTube returns an error if a tube cannot have that name.

@@ -35,13 +35,12 @@ func (l *apiLink) kickJobs(ctx context.Context, ids []uint64, each func(uint64, 
 func (l *apiLink) each(ctx context.Context, ids []uint64, call func(context.Context, uint64) error, each func(uint64, error)) error {
 	for _, id := range ids {
 		err := call(ctx, id)
-		e, ok := errors.AsType[*api.Error](err)
 		switch {
 		case err == nil:
 			each(id, nil)
-		case !ok || e.Kind() == api.Unauthorized || e.Kind() == api.Forbidden:
+		case !isAnswer(err):
 			return err
-		case e.Kind() == api.NotFound:
+		case api.Is(err, api.NotFound):
 			each(id, notFound("job %d: not there", id))
 		default:
 			each(id, fmt.Errorf("job %d: %w", id, err))
@@ -52,8 +51,8 @@ func (l *apiLink) each(ctx context.Context, ids []uint64, call func(context.Cont
 
 func (l *apiLink) kick(ctx context.Context, tube string, count uint32) (int, error) {
 	n, err := l.patient.Kick(ctx, tube, count)
-	if api.Is(err, api.NotFound) { // over the wire, use makes it
-		return 0, nil
+	if api.Is(err, api.NotFound) {
+		return 0, noTube(tube)
 	}
 	return n, err
 }
@@ -100,7 +99,7 @@ func (l *apiLink) peek(ctx context.Context, tube, state string) (*api.Job, error
 func (l *apiLink) tube(ctx context.Context, name string) (*api.Tube, error) {
 	t, err := l.client.Tube(ctx, name)
 	if api.Is(err, api.NotFound) {
-		return nil, notFound("tube %s: not there: no job is in it, and no client uses or watches it", name)
+		return nil, noTube(name)
 	}
 	return t, err
 }
@@ -131,7 +130,7 @@ func (l *apiLink) pause(ctx context.Context, tube string, d time.Duration) (err 
 		_, err = l.client.Resume(ctx, tube)
 	}
 	if api.Is(err, api.NotFound) {
-		return notFound("tube %s: not there: no job is in it, and no client uses or watches it", tube)
+		return noTube(tube)
 	}
 	return err
 }

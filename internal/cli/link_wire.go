@@ -92,7 +92,10 @@ func (l *wireLink) kickJobs(_ context.Context, ids []uint64, each func(uint64, e
 	return l.each(ids, "kick-job", "KICKED", "not there, or neither buried nor delayed", each)
 }
 
-func (l *wireLink) kick(_ context.Context, tube string, count uint32) (int, error) {
+func (l *wireLink) kick(ctx context.Context, tube string, count uint32) (int, error) {
+	if _, err := l.tube(ctx, tube); err != nil { // using it would make it
+		return 0, err
+	}
 	if _, err := l.want("USING", "use "+tube, nil); err != nil {
 		return 0, err
 	}
@@ -182,7 +185,7 @@ func (l *wireLink) peek(ctx context.Context, tube, state string) (*api.Job, erro
 func (l *wireLink) tube(_ context.Context, name string) (*api.Tube, error) {
 	r, err := l.want("OK", "stats-tube "+name, nil)
 	if isReply(err, "NOT_FOUND") {
-		return nil, notFound("tube %s: not there: no job is in it, and no client uses or watches it", name)
+		return nil, noTube(name)
 	}
 	if err != nil {
 		return nil, err
@@ -243,7 +246,7 @@ func (l *wireLink) pause(_ context.Context, tube string, d time.Duration) error 
 	}
 	_, err := l.want("PAUSED", fmt.Sprintf("pause-tube %s %d", tube, d/time.Second), nil)
 	if isReply(err, "NOT_FOUND") {
-		return notFound("tube %s: not there: no job is in it, and no client uses or watches it", tube)
+		return noTube(tube)
 	}
 	return err
 }

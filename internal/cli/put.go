@@ -244,7 +244,7 @@ func (r *putReport) fail(o outcome) error {
 	if o.bad != nil {
 		r.bad++
 	}
-	if isReply(o.err, "DRAINING") || api.Is(o.err, api.ServerDraining) {
+	if isReply(o.err, "DRAINING") || api.Is(o.err, api.ServerDraining) || api.Is(o.err, api.Stopping) {
 		return o.err // nor will it take the others
 	}
 	if r.failed <= most {

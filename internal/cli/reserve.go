@@ -214,13 +214,6 @@ func (p *Program) settleCommand(use, short, long, example string, settle func(co
 	return c
 }
 
-// isAnswer reports whether err is about one thing of many, and the server will go on
-// with the next.
-func isAnswer(err error) bool {
-	e, ok := errors.AsType[*api.Error](err)
-	return ok && e.Kind() != api.Unauthorized && e.Kind() != api.Forbidden
-}
-
 const leaseLong = ` The lease is what reserve has
 printed. In beanstalkd's protocol a reservation cannot be handed on, so this needs the
 HTTP API, which is looked for at the server; for other servers see reserve --exec.`

@@ -233,6 +233,8 @@ tube.* for all of them.`,
 			switch {
 			case err != nil && c.Context().Err() != nil: // how one ends it
 				return nil
+			case isKind(err):
+				return misuse("--kind: %w", err)
 			case errors.Is(err, io.ErrUnexpectedEOF):
 				return &wire.UnreachableError{Addr: to.url, Err: errors.New("it has ended the stream of events")}
 			case err != nil:
@@ -248,6 +250,12 @@ tube.* for all of them.`,
 		return nil
 	}
 	return c
+}
+
+// isKind reports whether the server says that there is no such kind of events.
+func isKind(err error) bool {
+	e, ok := errors.AsType[*api.Error](err)
+	return ok && e.Kind() == api.BadValue && e.Member == "kind"
 }
 
 // printEvent prints an event.

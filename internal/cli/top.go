@@ -31,6 +31,9 @@ for at the server, knows more than beanstalkd's protocol.`,
 	f.IntVar(&o.Width, "width", 0, "columns of that text (default those of the terminal, or 100)")
 	f.IntVar(&o.Height, "height", 0, "lines of that text (default as many as it takes)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := o.Check(); err != nil {
+			return misuse("--sort: %w", err)
+		}
 		o.Interval, o.Address = time.Duration(interval), r.server
 		to, err := r.api(c.Context())
 		switch _, missing := errors.AsType[*noAPIError](err); {

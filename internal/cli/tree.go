@@ -36,7 +36,7 @@ found by itself if the server at HOST:PORT is spoked.`
 const remoteExits = ` 0           done
  1           it failed, or a part of it did
  2           what it was to work on is not there
- 3           no server answers
+ 3           no server answers, or it went away
  4           the server refuses: it wants a token, or another one
  5           the command line makes no sense
  130         interrupted
@@ -46,7 +46,7 @@ const remoteExits = ` 0           done
 const allExits = ` 0           done; the server stopped as asked
  1           it failed, or a part of it did
  2           a command: what it was to work on is not there
- 3           a command: no server answers
+ 3           a command: no server answers, or it went away
  4           a command: the server refuses: it wants a token, or another one
  5           an option, a variable, an argument or a file of settings makes no sense
  10          the journal cannot be used, is in use already, or is damaged; there is
@@ -106,8 +106,10 @@ func (p *Program) tree(name string) *cobra.Command {
 		switch c.Name() {
 		case "help":
 			c.Short = "print the help of a command"
+			c.Run, c.RunE = nil, helpOf
 		case "completion":
 			c.Short = "print a script by which a shell completes command lines"
+			c.Args, c.RunE = cobra.ArbitraryArgs, needCommand
 		}
 	}
 	useLines(root)
@@ -201,6 +203,11 @@ func notFound(format string, args ...any) error {
 	return &config.ExitError{Code: config.ExitNotFound, Err: fmt.Errorf(format, args...)}
 }
 
+// noTube returns the error of a tube that is not there.
+func noTube(name string) error {
+	return notFound("tube %s: not there: no job is in it, and no client uses or watches it", name)
+}
+
 // takes returns a check for arguments with these names; the last one may be left out
 // if it ends in "?", and be repeated if it ends in "...".
 func takes(names ...string) cobra.PositionalArgs {
@@ -253,13 +260,26 @@ func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
 		Short: short,
 		Long:  long,
 		Args:  cobra.ArbitraryArgs,
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return misuse("a command is missing")
-			}
-			return misuse("unknown command: %s", args[0])
-		},
+		RunE:  needCommand,
 	}
 	c.AddCommand(commands...)
 	return c
+}
+
+// needCommand is what a command runs that is nothing but a name for others.
+func needCommand(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return misuse("a command is missing")
+	}
+	return misuse("unknown command: %s", args[0])
+}
+
+// helpOf is what the command help runs.
+func helpOf(c *cobra.Command, args []string) error {
+	of, rest, err := c.Root().Find(args)
+	if err != nil || len(rest) > 0 {
+		return misuse("unknown command: %s", strings.Join(args, " "))
+	}
+	of.InitDefaultHelpFlag()
+	return of.Help()
 }

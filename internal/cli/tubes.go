@@ -40,18 +40,22 @@ the oldest ready job is (from the HTTP API alone), and what is left of a pause.`
 		defer to.close()
 		rows := [][]string{{"<tube", "ready", "delayed", "reserved", "buried", "waiting", "put", "deleted", "oldest", "<paused"}}
 		return p.buffered(func(out *bufio.Writer) error {
+			n := 0
 			err := to.tubes(c.Context(), prefix, func(t *api.Tube) error {
+				n++
 				if *json {
 					return jsonLine(out, t)
 				}
 				rows = append(rows, tubeRow(t))
 				return nil
 			})
-			if err != nil || *json {
+			switch {
+			case err != nil:
 				return err
-			}
-			if len(rows) == 1 && prefix != "" {
+			case n == 0 && prefix != "":
 				return notFound("no tube has a name that begins with %s", prefix)
+			case *json:
+				return nil
 			}
 			return table(out, rows)
 		})

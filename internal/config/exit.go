@@ -6,7 +6,7 @@ const (
 	ExitOK            = 0
 	ExitFailure       = 1   // anything without a code of its own
 	ExitNotFound      = 2   // a command: what it was to work on is not there
-	ExitUnreachable   = 3   // a command: no server answers
+	ExitUnreachable   = 3   // a command: no server answers, or it went away
 	ExitRefused       = 4   // a command: the server wants another token
 	ExitUsage         = 5   // a command line or environment that makes no sense
 	ExitJournal       = 10  // -b: the directory cannot be used, is used already, or is damaged

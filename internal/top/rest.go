@@ -144,7 +144,7 @@ func (r *rest) explain(err error) error {
 		return err
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		return fmt.Errorf("cannot reach %s: %w", r.client.URL, plain(e.Err))
+		return &UnreachableError{fmt.Errorf("cannot reach %s: %w", r.client.URL, plain(e.Err))}
 	}
 	return fmt.Errorf("%s: %w", r.client.URL, err)
 }

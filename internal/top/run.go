@@ -97,13 +97,21 @@ func newModel(ctx context.Context, o Options) (*model, error) {
 		ctx: ctx, source: o.Source, now: time.Now, keeper: new(keeper), interval: o.Interval, address: o.Address,
 		styles: colored(true), columns: columns(), sorted: readyColumn, reverse: o.Reverse, filter: o.Filter,
 	}
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
 	if o.Sort != "" {
 		m.sorted = columnNamed(o.Sort)
-		if m.sorted < 0 {
-			return nil, fmt.Errorf("there is no column %q to sort by; there are %s", o.Sort, strings.Join(columnNames(), ", "))
-		}
 	}
 	return m, nil
+}
+
+// Check returns an error if the options make no sense.
+func (o *Options) Check() error {
+	if o.Sort != "" && columnNamed(o.Sort) < 0 {
+		return fmt.Errorf("there is no column %q to sort by; there are %s", o.Sort, strings.Join(columnNames(), ", "))
+	}
+	return nil
 }
 
 // once prints a frame.

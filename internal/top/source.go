@@ -13,6 +13,15 @@ const Unknown = -1
 // ErrNoTube is of a tube that there is not, or no more. The connection is in order.
 var ErrNoTube = errors.New("there is no such tube")
 
+// An UnreachableError is the error of a server that cannot be reached, or no longer.
+type UnreachableError struct{ Err error }
+
+// Error returns the text of the error inside, which names the server.
+func (e *UnreachableError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error inside.
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
 // A Source is a server, as the view sees it. Its methods block until the server has
 // answered or ctx has ended, and may be called from several goroutines. After an error
 // a source may be used on: it connects anew.

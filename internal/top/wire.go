@@ -64,7 +64,7 @@ func (w *wire) talk(ctx context.Context, f func() error) error {
 	fresh := w.conn == nil
 	if fresh {
 		if err := w.dial(ctx); err != nil {
-			return fmt.Errorf("cannot reach %s: %w", w.addr, plain(err))
+			return &UnreachableError{fmt.Errorf("cannot reach %s: %w", w.addr, plain(err))}
 		}
 	}
 	conn := w.conn
@@ -80,11 +80,13 @@ func (w *wire) talk(ctx context.Context, f func() error) error {
 	case err == nil || errors.Is(err, ErrNoTube) || isRefusal(err):
 		return err
 	case ctx.Err() != nil:
-		err = fmt.Errorf("%s does not answer: %w", w.addr, context.Cause(ctx))
+		err = &UnreachableError{fmt.Errorf("%s does not answer: %w", w.addr, context.Cause(ctx))}
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		err = fmt.Errorf("%s has closed the connection", w.addr)
+		err = &UnreachableError{fmt.Errorf("%s has closed the connection", w.addr)}
+	case errors.Is(err, errForeign):
+		err = fmt.Errorf("%s: %w", w.addr, err)
 	default:
-		err = fmt.Errorf("%s: %w", w.addr, plain(err))
+		err = &UnreachableError{fmt.Errorf("%s: %w", w.addr, plain(err))}
 	}
 	w.hangUp()
 	return err

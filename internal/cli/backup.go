@@ -43,9 +43,10 @@ func (p *Program) backupCommand() *cobra.Command {
 	}
 	c.Flags().StringVarP(&dir, "journal", "b", p.variable("SPOKED_JOURNAL"), "the directory `DIR` that the server was given; SPOKED_JOURNAL")
 	r := p.remoteFlags(c)
+	json := jsonFlag(c, "JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if dir == "" && (c.Flags().Changed("server") || p.variable("SPOKED_SERVER") != "") {
-			return p.backupRemote(c, r, args[0])
+			return p.backupRemote(c, r, args[0], *json)
 		}
 		if dir == "" {
 			return misuse("-b is missing, and SPOKED_JOURNAL is not set")
@@ -58,6 +59,9 @@ func (p *Program) backupCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if *json {
+			return jsonLine(p.Stdout, backedUp{dest, copied.Segments, copied.Bytes})
+		}
 		_, err = fmt.Fprintf(p.Stdout, "copied %d segments, %d bytes, to %s; to restore it: %s -b %s\n",
 			copied.Segments, copied.Bytes, dest, c.Root().Name(), dest)
 		return err
@@ -65,8 +69,15 @@ func (p *Program) backupCommand() *cobra.Command {
 	return c
 }
 
+// backedUp is what a backup did.
+type backedUp struct {
+	To       string `json:"to"`
+	Segments int    `json:"segments"`
+	Bytes    int64  `json:"bytes"`
+}
+
 // backupRemote has a server copy its journal to a directory on its machine.
-func (p *Program) backupRemote(c *cobra.Command, r *remote, dest string) error {
+func (p *Program) backupRemote(c *cobra.Command, r *remote, dest string, json bool) error {
 	if !path.IsAbs(dest) && !filepath.IsAbs(dest) {
 		return misuse("%s: it must be an absolute path, as it is one on the server's machine", dest)
 	}
@@ -77,6 +88,9 @@ func (p *Program) backupRemote(c *cobra.Command, r *remote, dest string) error {
 	copied, err := to.patient.Backup(c.Context(), dest)
 	if err != nil {
 		return err
+	}
+	if json {
+		return jsonLine(p.Stdout, backedUp{dest, copied.Segments, copied.Bytes})
 	}
 	_, err = fmt.Fprintf(p.Stdout, "copied %d segments, %d bytes, to %s on the server's machine; to restore it: %s -b %s\n",
 		copied.Segments, copied.Bytes, dest, c.Root().Name(), dest)

@@ -28,6 +28,7 @@ such as a pipe or /dev/fd/3, is written to as it is.`,
 	}
 	r := p.remoteFlags(c)
 	tube := c.Flags().StringP("tube", "t", "", "jobs of that `TUBE` alone (default of all)")
+	jsonFlag(c, "an object a line for each job, as it does anyway")
 	states := c.Flags().StringSlice("state", nil, "jobs in those `STATES` alone, with commas between (default all)")
 	c.RegisterFlagCompletionFunc("tube", r.completeTube)
 	c.RunE = func(c *cobra.Command, args []string) error {

@@ -30,9 +30,13 @@ for at the server, knows more than beanstalkd's protocol.`,
 	f.BoolVar(&o.Once, "once", false, "print what there is to see once, as text, and end")
 	f.IntVar(&o.Width, "width", 0, "columns of that text (default those of the terminal, or 100)")
 	f.IntVar(&o.Height, "height", 0, "lines of that text (default as many as it takes)")
+	f.BoolVar(&o.JSON, "json", false, "with --once: print JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.Check(); err != nil {
 			return misuse("--sort: %w", err)
+		}
+		if o.JSON && !o.Once {
+			return misuse("--json: without --once it has no meaning")
 		}
 		o.Interval, o.Address = time.Duration(interval), r.server
 		to, err := r.api(c.Context())

@@ -33,6 +33,8 @@ type Options struct {
 	// Once has one frame printed, as text without any control characters, after two
 	// questions an interval apart. It has all tubes, or as many as fit into Height.
 	Once bool
+	// JSON has that frame printed as a JSON object, with all tubes.
+	JSON bool
 	// Width and Height are the size of that frame; 0 is the terminal's width, or 100,
 	// and as many lines as it takes.
 	Width, Height int
@@ -136,6 +138,13 @@ func (m *model) once(o Options) error {
 		}
 	}
 	m.sort()
+	if o.JSON {
+		b, err := m.json()
+		if err == nil {
+			_, err = o.Output.Write(b)
+		}
+		return err
+	}
 	m.width, m.height = o.Width, o.Height
 	if m.width <= 0 {
 		m.width = 100

@@ -48,7 +48,8 @@ func (p *Program) jobsListCommand() *cobra.Command {
 		Use:   "list TUBE",
 		Short: "list the jobs of a tube, in the order of their ids",
 		Long: `Lists the jobs of a tube in the order of their ids. The HTTP API, which is looked for at
-the server, shows how bodies begin. Without it spoked's command list-jobs is used, and
+the server, shows how bodies begin. Without it, or if it wants a token and none is given,
+spoked's command list-jobs is used, and
 with beanstalkd all there is to see is the next job in each state.`,
 		Example: "  spoked jobs list mails\n  spoked jobs list mails --state buried -n 0 --json",
 		Args:    takes("TUBE"),
@@ -60,9 +61,9 @@ with beanstalkd all there is to see is the next job in each state.`,
 		}
 		to, err := l.remote.api(c.Context())
 		if err == nil {
-			return p.browse(c.Context(), l, to, args[0], "")
+			err = p.browse(c.Context(), l, to, args[0], "")
 		}
-		if _, ok := errors.AsType[*noAPIError](err); !ok {
+		if !p.wireInstead(l.remote, err) {
 			return err
 		}
 		return p.listOverWire(c.Context(), l, args[0])

@@ -153,6 +153,20 @@ func (r *remote) api(ctx context.Context) (*apiLink, error) {
 	return r.apiLink(u), nil
 }
 
+// wireInstead reports whether what wants the API may use the wire in its place: there is
+// no API, or none without a token, and no token has been given. Of the latter it says so.
+func (p *Program) wireInstead(r *remote, err error) bool {
+	if _, missing := errors.AsType[*noAPIError](err); missing {
+		return true
+	}
+	refused := api.Is(err, api.Unauthorized) || api.Is(err, api.Forbidden)
+	if !refused || r.isURL() || r.token != "" {
+		return false
+	}
+	fmt.Fprintf(p.Stderr, "note: the HTTP API wants a token (--token or SPOKED_TOKEN); what beanstalkd's protocol has is shown\n")
+	return true
+}
+
 // beside returns the URL of an API that listens at address, for somebody who reaches
 // the same server at wireAddr.
 func beside(wireAddr, address string) (string, error) {

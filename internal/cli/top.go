@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"spoked/internal/api"
 	"spoked/internal/top"
 )
 
@@ -15,7 +15,8 @@ func (p *Program) topCommand() *cobra.Command {
 		Short: "watch the tubes of a server on the terminal",
 		Long: `Shows the tubes of a server, what goes in and out of them, who waits, and how old the
 oldest jobs are, once a second. The key ? lists the keys. The HTTP API, which is looked
-for at the server, knows more than beanstalkd's protocol.`,
+for at the server, knows more than beanstalkd's protocol; if it wants a token and none is
+given, the protocol is used.`,
 		Example: "  spoked top\n  spoked top --once --sort oldest",
 		Args:    takes(),
 	}
@@ -40,10 +41,15 @@ for at the server, knows more than beanstalkd's protocol.`,
 		}
 		o.Interval, o.Address = time.Duration(interval), r.server
 		to, err := r.api(c.Context())
-		switch _, missing := errors.AsType[*noAPIError](err); {
+		if err == nil && !r.isURL() {
+			if _, asked := to.client.Status(c.Context()); api.Is(asked, api.Unauthorized) || api.Is(asked, api.Forbidden) {
+				err = asked
+			}
+		}
+		switch {
 		case err == nil:
 			o.Source = top.API(to.client)
-		case missing:
+		case p.wireInstead(r, err):
 			o.Source = top.Wire(r.server)
 		default:
 			return err

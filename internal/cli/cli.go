@@ -65,6 +65,9 @@ func (p *Program) Run(argv []string) int {
 	}
 	if exit.Code == config.ExitUsage && !isFileError(err) {
 		io.WriteString(p.Stderr, config.Help(name))
+		if text := hint(p.tree(filepath.Base(name)), args); text != "" {
+			p.complain(name, text)
+		}
 	}
 	return exit.Code
 }

@@ -46,7 +46,7 @@ func TestBenchMisuse(t *testing.T) {
 		{"-r x", `invalid argument "x" for "-r, --rate" flag`},
 		{"--rate=-1", "--rate: -1 is out of range"},
 		{"--delay 2:1 delayed", `for "--delay" flag: LO must not be more than HI`},
-		{"-s unix:", "--server: invalid address: unix:"},
+		{"-s unix:", "--server: unix:: the path is missing"},
 		{"--vs=", "--vs: invalid address"},
 		{"--vs-pid 1", "--vs-pid: without --vs it has no meaning"},
 		{"--rounds 3", "--rounds: without --vs it has no meaning"},

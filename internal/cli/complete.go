@@ -17,6 +17,9 @@ func (r *remote) completeTube(_ *cobra.Command, _ []string, typed string) (names
 	defer cancel()
 	quick := *r
 	quick.timeout = seconds(most)
+	if addr, err := serverAddr(r.server); err == nil {
+		quick.server = addr
+	}
 	if to, err := quick.open(ctx); err == nil {
 		defer to.close()
 		to.tubes(ctx, typed, func(t *api.Tube) error {

@@ -67,6 +67,8 @@ func (p *Program) tree(name string) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Annotations:   map[string]string{"exit": allExits},
+
+		PersistentPreRunE: checkServer,
 	}
 	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)

@@ -263,13 +263,21 @@ func (s *span) Type() string { return "N|LO:HI" }
 type seconds time.Duration
 
 func (s *seconds) Set(text string) error {
-	if n, err := strconv.ParseFloat(text, 64); err == nil && n >= 0 && n <= math.MaxInt32 {
+	const most = math.MaxUint32 // of the protocol
+	tooLong := fmt.Errorf("it must be a duration from 0 to %d seconds", uint32(most))
+	if n, err := strconv.ParseFloat(text, 64); err == nil {
+		if !(n >= 0 && n <= most) {
+			return tooLong
+		}
 		*s = seconds(n * float64(time.Second))
 		return nil
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
+	if err != nil {
 		return errors.New("it must be a duration, as 10, 10s or 1m30s")
+	}
+	if d < 0 || d > most*time.Second {
+		return tooLong
 	}
 	*s = seconds(d)
 	return nil

@@ -83,6 +83,21 @@ func readIDs(args []string) (ids []uint64, err error) {
 	return ids, nil
 }
 
+// number is the value of a flag that is a number of the protocol.
+type number uint32
+
+func (n *number) Set(text string) error {
+	v, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return fmt.Errorf("it must be a number from 0 to %d", uint32(math.MaxUint32))
+	}
+	*n = number(v)
+	return nil
+}
+
+func (n *number) String() string { return strconv.FormatUint(uint64(*n), 10) }
+func (n *number) Type() string   { return "uint32" }
+
 // result is what was done to a job.
 type result struct {
 	ID     uint64 `json:"id"`
@@ -160,7 +175,9 @@ any, and if not delayed ones.`,
 	}
 	r := p.remoteFlags(c)
 	tube := c.Flags().StringP("tube", "t", "default", "the `TUBE`")
-	n := c.Flags().Uint32P("count", "n", 1, "how many at most")
+	n := new(uint32)
+	*n = 1
+	c.Flags().VarP((*number)(n), "count", "n", "how many at most")
 	all := c.Flags().Bool("all", false, "as many as there are")
 	json := jsonFlag(c, "JSON")
 	exclusive(c, "count", "all")
@@ -232,6 +249,11 @@ standard output.`,
 		}
 		if err := checkTube(*tube); err != nil {
 			return err
+		}
+		for _, name := range []string{"tube", "state"} {
+			if len(ids) > 0 && c.Flags().Changed(name) {
+				return misuse("--%s has no meaning with ids", name)
+			}
 		}
 		if *state != "ready" && *state != "delayed" && *state != "buried" {
 			return misuse("--state: %s: it must be ready, delayed or buried", *state)

@@ -278,7 +278,8 @@ and with --delay 0 a delayed one is ready. It needs the HTTP API.`,
 		Args:    takes("ID..."),
 	}
 	r := p.remoteFlags(c)
-	pri := c.Flags().Uint32P("pri", "p", 0, "the priority (default the one it has)")
+	pri := new(uint32)
+	c.Flags().VarP((*number)(pri), "pri", "p", "the priority (default the one it has)")
 	var delay seconds
 	c.Flags().VarP(&delay, "delay", "d", "how long until it is ready (default as it is)")
 	json := jsonFlag(c, "an object a line for each job")

@@ -55,7 +55,8 @@ func (p *Program) putCommand() *cobra.Command {
 	l.remote = p.remoteFlags(c)
 	f := c.Flags()
 	f.StringVarP(&l.model.tube, "tube", "t", "default", "the `TUBE` to put into")
-	f.Uint32VarP(&l.model.pri, "pri", "p", api.DefaultPri, "priority: 0 is the most urgent")
+	l.model.pri = api.DefaultPri
+	f.VarP((*number)(&l.model.pri), "pri", "p", "priority: 0 is the most urgent")
 	f.VarP(&l.delay, "delay", "d", "how long until it is ready")
 	f.Var(&l.ttr, "ttr", "how long a worker may take")
 	f.StringArrayVarP(&l.files, "file", "f", nil, "a `FILE` with a body, or with --lines or --ndjson with many; - is standard input")

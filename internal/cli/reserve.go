@@ -185,7 +185,7 @@ func (p *Program) settleCommand(use, short, long, example string, settle func(co
 	c := &cobra.Command{Use: use + " LEASE ...", Short: short, Long: long, Example: example, Args: takes("LEASE...")}
 	l.remote = p.remoteFlags(c)
 	if use != "touch" {
-		c.Flags().Uint32VarP(&l.pri, "pri", "p", 0, "priority from now on (default the one it has)")
+		c.Flags().VarP((*number)(&l.pri), "pri", "p", "priority from now on (default the one it has)")
 		c.Flags().Lookup("pri").DefValue = "0"
 	}
 	if use == "release" {

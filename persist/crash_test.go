@@ -294,9 +294,9 @@ func (s *crashSim) command() {
 	case n < 53:
 		_ = s.engine.Bury(c, held, s.r.Uint32())
 	case n < 65:
-		_ = s.engine.Delete(c, held)
+		_ = s.engine.Delete(s.now, c, held)
 	case n < 75:
-		_ = s.engine.Delete(c, s.anyJob())
+		_ = s.engine.Delete(s.now, c, s.anyJob())
 	case n < 80:
 		s.engine.Kick(s.now, c, s.r.Uint32N(4))
 	case n < 84:

@@ -63,6 +63,7 @@
 //	3  end      there is no such job any more
 //	4  pause    a tube is paused, or without a length, is not
 //	5  mark     about the log; the first record of its frame
+//	6  move     as a change; and the job is in the tube that is said here
 //
 // A reader skips a kind of 64 or more that it does not know, and stops at a
 // lower one: the journal is of a newer version then, and cannot be read.
@@ -73,11 +74,12 @@
 //	varint         type 0: the value; type 1: its length in bytes
 //	bytes          type 1: the value
 //
-// A reader skips a field whose tag it does not know. The tags are
+// A reader skips a field whose tag it does not know. The tags are as follows; what
+// is of changes, is of moves, too.
 //
 //	tag type  of          absent
 //	1   0     job change end    -        id. In a mark: the id of the next put
-//	2   1     job pause   "default"      tube
+//	2   1     job pause move  "default"  tube
 //	3   0     job change  0        state: 0 ready, 1 delayed, 2 buried
 //	4   0     job change  0        pri
 //	5   0     job         base     created: zigzag of base - the instant

@@ -35,7 +35,7 @@ var goldens = []struct {
 		g := newRig(t, persist.SyncLater, 4096)
 		g.everyState()
 		for range 120 { // until what is above has been copied
-			g.must(g.engine.Delete(g.client, g.must2(g.putBody(0, bytes.Repeat([]byte("x"), 40)))))
+			g.must(g.engine.Delete(g.now, g.client, g.must2(g.putBody(0, bytes.Repeat([]byte("x"), 40)))))
 			g.turn()
 		}
 		g.everyState()
@@ -57,7 +57,7 @@ var goldens = []struct {
 		g := newRigUnder(t, persist.SyncAlways, 4096, queue.Limits{Bodies: queue.InJournal})
 		g.everyState()
 		for range 120 {
-			g.must(g.engine.Delete(g.client, g.must2(g.putBody(0, bytes.Repeat([]byte("x"), 40)))))
+			g.must(g.engine.Delete(g.now, g.client, g.must2(g.putBody(0, bytes.Repeat([]byte("x"), 40)))))
 			g.turn()
 		}
 		g.everyState()
@@ -110,7 +110,7 @@ func (g *rig) everyState() {
 	released := put("work", 1, 0, time.Minute, "released")
 	g.reserve(released)
 	g.must(g.engine.Release(g.now, g.client, released, 77, 100*time.Hour+1))
-	g.must(g.engine.Delete(g.client, put("work", 1, 0, time.Minute, "deleted")))
+	g.must(g.engine.Delete(g.now, g.client, put("work", 1, 0, time.Minute, "deleted")))
 	late := put("work", 1, 0, 30*time.Second, "timed out")
 	g.reserve(late)
 	g.now += int64(time.Minute)

@@ -14,7 +14,7 @@ import (
 
 // An effect is what the journal was told, or what cleaning has copied.
 type effect struct {
-	kind  byte // job, change, end, pause
+	kind  byte // job, change, move, end, pause
 	job   queue.Record
 	pause queue.Pause
 }
@@ -40,9 +40,12 @@ func (k *kept) apply(e *effect) (id uint64) {
 	switch e.kind {
 	case 'j':
 		k.jobs[id] = e.job
-	case 'c':
+	case 'c', 'm':
 		whole, j := k.jobs[id], e.job
-		j.Tube, j.Created, j.TTR = whole.Tube, whole.Created, whole.TTR
+		j.Created, j.TTR = whole.Created, whole.TTR
+		if e.kind == 'c' {
+			j.Tube = whole.Tube
+		}
 		j.Body, j.Stored, j.Place = whole.Body, 0, whole.Place
 		k.jobs[id] = j
 	case 'e':
@@ -98,6 +101,11 @@ func (t *tee) Job(r *queue.Record) queue.Place {
 func (t *tee) Change(r *queue.Record) {
 	t.hear(effect{kind: 'c', job: recordOf(r)})
 	t.Journal.Change(r)
+}
+
+func (t *tee) Move(r *queue.Record, from string) {
+	t.hear(effect{kind: 'm', job: recordOf(r)})
+	t.Journal.Move(r, from)
 }
 
 func (t *tee) End(r *queue.Record) {

@@ -142,7 +142,7 @@ type Entry struct {
 	Size    int   // bytes
 	Stray   bool  // it is behind a gap: the server does not read it
 	Kind    EntryKind
-	Job     queue.Record // of jobs; of changes without tube, created, TTR and body; of ends the id alone
+	Job     queue.Record // of jobs; of moves without created, TTR and body, of changes without the tube, too; of ends the id alone
 	Pause   queue.Pause
 	Mark    Mark
 }
@@ -157,6 +157,7 @@ const (
 	EntryEnd    EntryKind = kindEnd    // a job is no more
 	EntryPause  EntryKind = kindPause  // a tube is paused, or with a length of 0, paused no more
 	EntryMark   EntryKind = kindMark   // about the journal itself
+	EntryMove   EntryKind = kindMove   // a job is in another tube; and what can change of it
 )
 
 // String returns the kind's word.
@@ -172,6 +173,8 @@ func (k EntryKind) String() string {
 		return "pause"
 	case EntryMark:
 		return "mark"
+	case EntryMove:
+		return "move"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
@@ -202,7 +205,7 @@ func (s *Inspection) Each(f func(*Entry) error, lost func(Span, error)) error {
 		m := e.mark
 		out.Mark = Mark{m.nextID, m.burials, m.first, m.position, m.previous, m.stopped}
 		switch e.kind {
-		case kindJob:
+		case kindJob, kindMove:
 			out.Job.Tube = tubeOf(e)
 		case kindPause:
 			out.Pause.Tube = tubeOf(e)

@@ -145,7 +145,7 @@ func TestInspectEntries(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.turn()
-	if err := w.queue.Delete(w.user, id); err != nil {
+	if err := w.queue.Delete(w.now, w.user, id); err != nil {
 		t.Fatal(err)
 	}
 	w.turn()
@@ -319,7 +319,7 @@ func TestRecoverExcerpt(t *testing.T) {
 	w.put("")
 	gone := w.put("to be deleted")
 	w.put(strings.Repeat("x", 1000))
-	if err := w.queue.Delete(w.user, gone); err != nil {
+	if err := w.queue.Delete(w.now, w.user, gone); err != nil {
 		t.Fatal(err)
 	}
 	w.turn()

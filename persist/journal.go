@@ -324,14 +324,40 @@ func (o *Options) headSize(tube string) int64 {
 
 // Change implements queue.Journal.
 func (j *Journal) Change(r *queue.Record) {
-	j.reserve(recordOverhead)
+	j.beginChange(recordOverhead, r)
+	j.frame = appendChange(j.frame, j.base, r)
+	j.pend(r.ID)
+}
+
+// beginChange is begin for what has changed of r, which is n bytes.
+func (j *Journal) beginChange(n int, r *queue.Record) {
+	j.reserve(n)
 	if r.State == queue.Delayed {
-		j.begin(recordOverhead, r.At-r.Delay)
+		j.begin(n, r.At-r.Delay)
 	} else {
 		j.written++
 	}
-	j.frame = appendChange(j.frame, j.base, r)
+}
+
+// Move implements queue.Journal.
+func (j *Journal) Move(r *queue.Record, from string) {
+	j.beginChange(recordOverhead+len(r.Tube), r)
+	j.frame = appendMove(j.frame, j.base, r)
+	more := j.headSize(r.Tube) - j.headSize(from)
+	j.live += more
+	if s := j.counted(r); s != nil {
+		s.lives += more
+	}
 	j.pend(r.ID)
+}
+
+// counted returns the segment that has the newest whole record of r if it is known
+// how much lives there, or nil.
+func (j *Journal) counted(r *queue.Record) *segment {
+	if i := r.Segment - uint32(j.segments[0].number); i < uint32(len(j.segments)) && j.segments[i].counted {
+		return j.segments[i]
+	}
+	return nil
 }
 
 // End implements queue.Journal.
@@ -340,8 +366,8 @@ func (j *Journal) End(r *queue.Record) {
 	j.written++
 	j.frame = appendEnd(j.frame, r.ID)
 	j.live -= j.liveSize(r)
-	if i := r.Segment - uint32(j.segments[0].number); i < uint32(len(j.segments)) && j.segments[i].counted {
-		j.segments[i].lives -= j.liveSize(r)
+	if s := j.counted(r); s != nil {
+		s.lives -= j.liveSize(r)
 	}
 	j.pend(r.ID)
 }

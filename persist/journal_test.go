@@ -176,7 +176,7 @@ var workloads = []struct {
 			if g.r.IntN(2) == 0 {
 				g.turn()
 			}
-			g.must(g.engine.Delete(g.client, id))
+			g.must(g.engine.Delete(g.now, g.client, id))
 			g.turn()
 		}
 	}},
@@ -189,7 +189,7 @@ var workloads = []struct {
 			}
 			ids = append(ids, g.must2(g.put(0, size)))
 			if len(ids) > 60 {
-				g.must(g.engine.Delete(g.client, take(g.r, &ids)))
+				g.must(g.engine.Delete(g.now, g.client, take(g.r, &ids)))
 			}
 			g.turn()
 		}
@@ -204,7 +204,7 @@ var workloads = []struct {
 		for range 3000 {
 			id := g.must2(g.put(0, 50))
 			g.turn()
-			g.must(g.engine.Delete(g.client, id))
+			g.must(g.engine.Delete(g.now, g.client, id))
 			g.turn()
 		}
 	}},
@@ -217,7 +217,7 @@ var workloads = []struct {
 			}
 		}
 		for len(ids) > 0 {
-			g.must(g.engine.Delete(g.client, take(g.r, &ids)))
+			g.must(g.engine.Delete(g.now, g.client, take(g.r, &ids)))
 			g.turn()
 		}
 	}},
@@ -229,7 +229,7 @@ var workloads = []struct {
 			}
 			g.turn()
 			for len(ids) > 20 {
-				g.must(g.engine.Delete(g.client, take(g.r, &ids)))
+				g.must(g.engine.Delete(g.now, g.client, take(g.r, &ids)))
 			}
 			for range 20 {
 				g.turn()
@@ -361,7 +361,7 @@ func TestFullDisk(t *testing.T) {
 	}{
 		{"deletes", 20, small, func(g *rig, ids *[]uint64) int {
 			if len(*ids) > 0 {
-				g.must(g.engine.Delete(g.client, take(g.r, ids)))
+				g.must(g.engine.Delete(g.now, g.client, take(g.r, ids)))
 			}
 			return 1
 		}, 4000},
@@ -377,7 +377,7 @@ func TestFullDisk(t *testing.T) {
 		{"releases among middling jobs", 30, func(r *rand.Rand) int { return r.IntN(size / 4) }, func(g *rig, _ *[]uint64) int { return g.releaseSome(1) }, 1},
 		{"deletes and puts", 20, small, func(g *rig, ids *[]uint64) int {
 			if len(*ids) > 0 && g.r.IntN(2) == 0 {
-				g.must(g.engine.Delete(g.client, take(g.r, ids)))
+				g.must(g.engine.Delete(g.now, g.client, take(g.r, ids)))
 			} else if id, err := g.put(0, 100); err == nil {
 				*ids = append(*ids, id)
 			}
@@ -455,7 +455,7 @@ func story(t testing.TB, mode persist.Sync) (g *rig, states []string) {
 			g.reserve(id)
 			g.must(g.engine.Bury(g.client, id, uint32(i)))
 		case 2, 3:
-			g.must(g.engine.Delete(g.client, take(g.r, &ids)))
+			g.must(g.engine.Delete(g.now, g.client, take(g.r, &ids)))
 		case 4:
 			g.must(g.engine.Pause(g.now, fmt.Appendf(nil, "tube%d", i%3), time.Duration(i)*time.Hour))
 		}
@@ -595,7 +595,7 @@ func TestNumbersOutliveTheirJobs(t *testing.T) {
 		id := g.must2(g.put(0, 150))
 		g.reserve(id)
 		g.must(g.engine.Bury(g.client, id, 1))
-		g.must(g.engine.Delete(g.client, id))
+		g.must(g.engine.Delete(g.now, g.client, id))
 		g.turn()
 	}
 	g.must(g.err)
@@ -622,7 +622,7 @@ func TestSnapshot(t *testing.T) {
 	want := jobsOf(g.engine)
 	files := g.journal.Snapshot()
 	for range 200 {
-		g.must(g.engine.Delete(g.client, g.must2(g.put(0, 200))))
+		g.must(g.engine.Delete(g.now, g.client, g.must2(g.put(0, 200))))
 		g.turn()
 	}
 	g.must(g.err)
@@ -672,7 +672,7 @@ func TestPending(t *testing.T) {
 	g.journal.Settle(first)
 	is("the first settled", true, 2, 2)
 	second := g.journal.Cut()
-	g.must(g.engine.Delete(g.client, 1))
+	g.must(g.engine.Delete(g.now, g.client, 1))
 	is("a delete", true, 3, 1, 2)
 	g.journal.Settle(second)
 	is("the second settled", true, 3, 1)

@@ -18,6 +18,7 @@ const (
 	kindEnd      = 3 // a job is no more
 	kindPause    = 4 // a tube is paused, or is no more
 	kindMark     = 5 // about the journal itself
+	kindMove     = 6 // a job is in another tube; and what can change of it
 	kindOptional = 64
 )
 
@@ -220,6 +221,17 @@ func appendChange(b []byte, base int64, r *queue.Record) []byte {
 	return closeRecord(b, begin)
 }
 
+// appendMove appends that r is in its tube, and what can change of it.
+func appendMove(b []byte, base int64, r *queue.Record) []byte {
+	b = append(b, kindMove, 0)
+	begin := len(b)
+	b = appendNumber(b, tagID, r.ID)
+	if r.Tube != defaultTube {
+		b = appendBytes(b, tagTube, r.Tube)
+	}
+	return closeRecord(appendChangeFields(b, base, base, r), begin)
+}
+
 // appendEnd appends that there is no job id any more.
 func appendEnd(b []byte, id uint64) []byte {
 	b = append(b, kindEnd, 0)
@@ -260,7 +272,7 @@ var errMalformed = errors.New("malformed record")
 // entry is a record that has been read.
 type entry struct {
 	kind   byte
-	job    queue.Record // kindJob; of kindChange all but tube, created, TTR and body; of kindEnd the id
+	job    queue.Record // kindJob; of kindChange and kindMove all but created, TTR and body, and of the former the tube; of kindEnd the id
 	pause  queue.Pause
 	mark   mark
 	tube   []byte // borrowed from what was read
@@ -285,7 +297,7 @@ func readRecord(b []byte, base int64, e *entry) (rest []byte, err error) {
 	fields, rest := b[1+k:1+k+int(n)], b[1+k+int(n):]
 	*e = entry{kind: kind, size: len(b) - len(rest)}
 	switch kind {
-	case kindJob, kindChange, kindEnd, kindPause:
+	case kindJob, kindChange, kindEnd, kindPause, kindMove:
 		return rest, e.readFields(fields, base)
 	case kindMark:
 		return rest, e.readMark(fields)

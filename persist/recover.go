@@ -304,6 +304,9 @@ func (p *replay) apply(e *entry, to *segment) error {
 		return p.restorer.Job(&e.job)
 	case kindChange:
 		p.restorer.Change(&e.job)
+	case kindMove:
+		e.job.Tube = p.tubeName(e.tube)
+		p.restorer.Move(&e.job)
 	case kindEnd:
 		p.restorer.End(e.job.ID)
 		p.excerpt.forget(e.job.ID)

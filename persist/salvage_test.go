@@ -222,7 +222,7 @@ func TestSalvageBringsBack(t *testing.T) {
 	w := newWritten(t)
 	w.put("one")
 	w.put("two")
-	if err := w.queue.Delete(w.user, 1); err != nil {
+	if err := w.queue.Delete(w.now, w.user, 1); err != nil {
 		t.Fatal(err)
 	}
 	w.turn()
@@ -244,7 +244,7 @@ func TestSalvageAfterCleaning(t *testing.T) {
 	for w.keep.Stats().Oldest < 3 {
 		id := w.put(strings.Repeat("x", 500))
 		if id > 2 {
-			if err := w.queue.Delete(w.user, id); err != nil {
+			if err := w.queue.Delete(w.now, w.user, id); err != nil {
 				t.Fatal(err)
 			}
 			w.turn()

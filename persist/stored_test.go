@@ -226,7 +226,7 @@ func TestCleaningOfDamage(t *testing.T) {
 					if !g.turn() {
 						break
 					}
-					g.must(g.engine.Delete(g.client, id))
+					g.must(g.engine.Delete(g.now, g.client, id))
 				}
 				var damage *persist.DamageError
 				if !errors.As(g.err, &damage) {
@@ -264,7 +264,7 @@ func TestCleaningWithoutDescriptors(t *testing.T) {
 	}
 	work := func() {
 		for range 300 {
-			g.must(g.engine.Delete(g.client, g.must2(g.put(0, 200))))
+			g.must(g.engine.Delete(g.now, g.client, g.must2(g.put(0, 200))))
 			if !g.turn() {
 				t.Fatal(g.err)
 			}
@@ -288,13 +288,13 @@ func TestSnapshotOfStoredBodies(t *testing.T) {
 	g := pagedRig(t, persist.SyncAlways, 4096)
 	for range 50 {
 		g.must2(g.putBody(0, bytes.Repeat([]byte("b"), g.r.IntN(300))))
-		g.must(g.engine.Delete(g.client, g.must2(g.put(0, 200))))
+		g.must(g.engine.Delete(g.now, g.client, g.must2(g.put(0, 200))))
 		g.turn()
 	}
 	want := g.fs.jobsOf(t, g.engine)
 	files := g.journal.Snapshot()
 	for range 300 {
-		g.must(g.engine.Delete(g.client, g.must2(g.put(0, 200))))
+		g.must(g.engine.Delete(g.now, g.client, g.must2(g.put(0, 200))))
 		g.turn()
 	}
 	g.must(g.err)

@@ -123,7 +123,7 @@ func (b *behind) step() {
 	case 9:
 		e.Release(b.now, c, id, 1, b.seconds(3))
 	case 10:
-		if e.Delete(c, id) == nil {
+		if e.Delete(b.now, c, id) == nil {
 			delete(b.left, id)
 		}
 	case 11:
@@ -166,7 +166,7 @@ func (b *behind) finish() {
 	}
 	c := b.engine.Connect()
 	for id := range b.left {
-		if err := b.engine.Delete(c, id); err != nil {
+		if err := b.engine.Delete(b.now, c, id); err != nil {
 			b.t.Errorf("Delete(%d) at the end: %v", id, err)
 		}
 	}

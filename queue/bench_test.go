@@ -52,7 +52,7 @@ func BenchmarkPutReserveDelete(b *testing.B) {
 		e.Advance(now, 100)
 		mustInsert(b, e, now, c, 1024, 0, benchBody)
 		j, _ := e.Reserve(now, c, 0)
-		e.Delete(c, j.ID)
+		e.Delete(now, c, j.ID)
 	}
 }
 
@@ -67,7 +67,7 @@ func BenchmarkPutToWaiting(b *testing.B) {
 		e.Advance(now, 100)
 		e.Reserve(now, w, time.Minute)
 		mustInsert(b, e, now, c, 1024, 0, benchBody)
-		e.TakeWakes(func(k Wake) { e.Delete(k.Client, k.Job.ID) })
+		e.TakeWakes(func(k Wake) { e.Delete(now, k.Client, k.Job.ID) })
 	}
 }
 
@@ -91,7 +91,7 @@ func BenchmarkBacklog(b *testing.B) {
 				b.StartTimer()
 				for range n {
 					j, outcome := e.Reserve(now, c, 0)
-					if outcome != Given || e.Delete(c, j.ID) != nil {
+					if outcome != Given || e.Delete(now, c, j.ID) != nil {
 						b.Fatalf("Reserve: %v", outcome)
 					}
 					now += benchTurn
@@ -180,7 +180,7 @@ func BenchmarkTubes(b *testing.B) {
 		if _, err := e.ReserveJob(now, w, id); err != nil {
 			b.Fatal(err)
 		}
-		e.Delete(w, id)
+		e.Delete(now, w, id)
 	}
 }
 
@@ -214,7 +214,7 @@ func BenchmarkWatchingMany(b *testing.B) {
 			if outcome != Given {
 				b.Fatalf("Reserve: %v", outcome)
 			}
-			e.Delete(w, j.ID)
+			e.Delete(now, w, j.ID)
 			put(now, r.IntN(n))
 		}
 	})
@@ -266,7 +266,7 @@ func BenchmarkFootprint(b *testing.B) {
 func drop(b *testing.B, e *Engine) {
 	c := e.Connect()
 	for id := range e.nextID {
-		if id > 0 && e.Delete(c, id) != nil {
+		if id > 0 && e.Delete(benchStart, c, id) != nil {
 			b.Fatalf("job %d is not there", id)
 		}
 	}
@@ -311,7 +311,7 @@ func BenchmarkWatchCosts(b *testing.B) {
 			{"watch+reserve+ignore+reserve", func() { e.Watch(w, other); reserve(); _ = e.Ignore(w, other); reserve() }},
 			{"stats-tube", func() { _, _ = e.TubeStats(now, tube) }},
 			{"pause", func() { _ = e.Pause(now, tube, time.Second); _ = e.Pause(now, tube, 0) }},
-			{"put+delete", func() { _ = e.Delete(c, mustInsert(b, e, now, c, 1024, 0, benchBody)) }},
+			{"put+delete", func() { _ = e.Delete(now, c, mustInsert(b, e, now, c, 1024, 0, benchBody)) }},
 		} {
 			b.Run(fmt.Sprintf("%s/watched=%d", bm.name, n), func(b *testing.B) {
 				for b.Loop() {

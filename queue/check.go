@@ -30,7 +30,7 @@ func (e *Engine) Check() error {
 			timers++
 		}
 	}
-	kicks, err := e.checkTasks()
+	kicks, clears, err := e.checkTasks()
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,9 @@ func (e *Engine) Check() error {
 		if err := e.checkClient(c, number); err != nil {
 			return fmt.Errorf("queue: client %d: %w", number, err)
 		}
-		sum.Connections++
+		if !c.attached {
+			sum.Connections++
+		}
 		if c.waiting {
 			sum.Waiting++
 		}
@@ -57,7 +59,8 @@ func (e *Engine) Check() error {
 			timers++
 		}
 		using[c.used]++
-		busy := c.pending && slices.Contains(c.watches.pending, c) || c.kick != nil && c.kick.client == c
+		busy := c.pending && slices.Contains(c.watches.pending, c) || c.kick != nil && c.kick.client == c ||
+			c.clear != nil && c.clear.client == c
 		if c.Busy() && (!busy || c.waiting || !e.Unfinished()) {
 			return fmt.Errorf("queue: client %d waits for what nobody does", c.number)
 		}
@@ -69,8 +72,8 @@ func (e *Engine) Check() error {
 		}
 	}
 	for _, t := range e.list {
-		if t.kicks != kicks[t] {
-			return fmt.Errorf("queue: tube %q counts %d kicks under way, has %d", t.name, t.kicks, kicks[t])
+		if t.kicks != kicks[t] || t.clears != clears[t] {
+			return fmt.Errorf("queue: tube %q counts %d kicks and %d clears under way, has %d and %d", t.name, t.kicks, t.clears, kicks[t], clears[t])
 		}
 		if t.using != using[t] || t.watching != watching[t] {
 			return fmt.Errorf("queue: tube %q counts %d users and %d watchers, has %d and %d", t.name, t.using, t.watching, using[t], watching[t])
@@ -122,34 +125,40 @@ func (e *Engine) checkLists(lists map[*watchList]int) error {
 	return nil
 }
 
-// checkTasks looks at what is under way, and returns the kicks of each tube.
-func (e *Engine) checkTasks() (map[*tube]int, error) {
-	kicks := map[*tube]int{}
+// checkTasks looks at what is under way, and returns the kicks and the clears of
+// each tube.
+func (e *Engine) checkTasks() (kicks, clears map[*tube]int, err error) {
+	kicks, clears = map[*tube]int{}, map[*tube]int{}
 	for _, t := range e.tasks {
 		switch t := t.(type) {
 		case *kicking:
 			kicks[t.tube]++
 			if e.byName[t.tube.name] != t.tube {
-				return nil, fmt.Errorf("queue: tube %q is gone while it is kicked", t.tube.name)
+				return nil, nil, fmt.Errorf("queue: tube %q is gone while it is kicked", t.tube.name)
+			}
+		case *clearing:
+			clears[t.tube]++
+			if e.byName[t.tube.name] != t.tube {
+				return nil, nil, fmt.Errorf("queue: tube %q is gone while it is cleared", t.tube.name)
 			}
 		case leaving:
 			if c := t.client; e.clients[c.number] != c || c.Waiting() || c.watches != nil {
-				return nil, fmt.Errorf("queue: client %d waits, and has left", c.number)
+				return nil, nil, fmt.Errorf("queue: client %d waits, and has left", c.number)
 			}
 		case dissolving:
 			if l := t.list; !l.gone || l.clients+l.waiting+l.pend() > 0 || e.lists[l.hash] == l {
-				return nil, fmt.Errorf("queue: a list with %d clients is being dissolved", l.clients)
+				return nil, nil, fmt.Errorf("queue: a list with %d clients is being dissolved", l.clients)
 			}
 			if err := t.list.check(e); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		case preparing:
 			if l := t.list; !l.preparing || !l.gone && e.lists[l.hash] != l {
-				return nil, fmt.Errorf("queue: a list of %d tubes is prepared for nobody", len(l.subs))
+				return nil, nil, fmt.Errorf("queue: a list of %d tubes is prepared for nobody", len(l.subs))
 			}
 		}
 	}
-	return kicks, nil
+	return kicks, clears, nil
 }
 
 func (e *Engine) checkTube(t *tube, listed int) error {
@@ -258,8 +267,8 @@ func (e *Engine) checkClient(c *Client, number int) error {
 	if hash != c.hash {
 		return fmt.Errorf("has the wrong hash of its tubes")
 	}
-	soon, prev := 0, uint32(0)
-	for slot := c.reserved.head; slot != 0; {
+	held, soon, prev := 0, 0, uint32(0)
+	for slot := c.reserved.head; slot != 0; held++ {
 		j := e.jobs.At(slot)
 		w := e.works.At(j.work)
 		if j.state != Reserved || w.owner != c.number || w.prev != prev || w.timer == 0 {
@@ -269,6 +278,9 @@ func (e *Engine) checkClient(c *Client, number int) error {
 			soon++
 		}
 		prev, slot = slot, w.next
+	}
+	if held != c.held {
+		return fmt.Errorf("counts %d jobs that it holds, has %d", c.held, held)
 	}
 	if soon != c.soon || prev != c.reserved.tail {
 		return fmt.Errorf("counts %d jobs in their last second, has %d", c.soon, soon)

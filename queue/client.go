@@ -8,7 +8,8 @@ import (
 
 // A Client is a connection as the engine sees it: what it uses and watches,
 // the jobs it has reserved, and whether it waits for one. The engine makes
-// it (Connect) and it is gone after Disconnect.
+// it (Connect, or Attach for one that is no connection) and it is gone after
+// Disconnect.
 type Client struct {
 	Data any // the caller's
 
@@ -20,18 +21,22 @@ type Client struct {
 	watches *watchList    // shared by all that watch the same; nil until needed after a change
 
 	reserved struct{ head, tail uint32 } // slots of its reserved jobs, oldest first
+	held     int                         // how many these are
 	soon     int                         // of these, in the last second before their deadline
 
 	producer, worker bool
+	attached         bool // it is no connection
 
 	// While it is busy:
 	kick     *kicking
+	clear    *clearing
 	pending  bool  // in a reserve, as soon as its list is settled
 	forever  bool  // may that wait then,
 	deadline int64 // or until when
 
 	// While it waits in a reserve:
 	waiting    bool
+	since      int64  // the instant of its reserve
 	arrived    uint64 // the number of its wait, counted over all clients
 	prev, next *Client
 	timer      wheel.Timer // of the reserve's timeout
@@ -42,7 +47,28 @@ type Client struct {
 func (c *Client) Waiting() bool { return c.waiting || c.Busy() }
 
 // Busy reports whether what the client has asked is being done, in portions.
-func (c *Client) Busy() bool { return c.kick != nil || c.pending }
+func (c *Client) Busy() bool { return c.kick != nil || c.clear != nil || c.pending }
+
+// WaitingSince returns the instant of the reserve that the client waits in, and
+// false if it does not wait in one.
+func (c *Client) WaitingSince() (at int64, ok bool) {
+	if !c.waiting && !c.pending {
+		return 0, false
+	}
+	return c.since, true
+}
+
+// Held returns how many jobs the client has reserved. O(1).
+func (c *Client) Held() int { return c.held }
+
+// Producer reports whether the client has ever begun a put.
+func (c *Client) Producer() bool { return c.producer }
+
+// Worker reports whether the client has ever reserved, or tried to.
+func (c *Client) Worker() bool { return c.worker }
+
+// Attached reports whether the client is no connection.
+func (c *Client) Attached() bool { return c.attached }
 
 // Used returns the name of the tube that puts go to.
 func (c *Client) Used() string { return c.used.name }
@@ -120,6 +146,23 @@ func (c *Client) remove(i int) {
 
 // Connect returns a new client, which uses "default" and watches it alone.
 func (e *Engine) Connect() *Client {
+	c := e.newClient()
+	e.stats.Connections++
+	e.stats.TotalConnections++
+	return c
+}
+
+// Attach returns a new client that is no connection: Stats do not count it as
+// one, but for the rest, as a producer, a worker, and as one who waits, uses and
+// watches, it is like any other.
+func (e *Engine) Attach() *Client {
+	c := e.newClient()
+	c.attached = true
+	return c
+}
+
+// newClient returns a client that is not counted yet.
+func (e *Engine) newClient() *Client {
 	c := &Client{used: e.defaultTube, watched: make([]*tube, 0, 1)}
 	if n := len(e.freeClients); n > 0 {
 		c.number = e.freeClients[n-1]
@@ -132,9 +175,44 @@ func (e *Engine) Connect() *Client {
 	c.add(e.defaultTube)
 	e.defaultTube.using++
 	e.defaultTube.watching++
-	e.stats.Connections++
-	e.stats.TotalConnections++
 	return c
+}
+
+// EachClient yields all clients, those included whose end is not done with. The
+// engine must not be changed meanwhile. O(clients).
+func (e *Engine) EachClient() iter.Seq[*Client] {
+	return func(yield func(*Client) bool) {
+		for _, c := range e.clients {
+			if c != nil && !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// Hand passes the reservation of the job with that id from c to d, with what is
+// left of its TTR; d must not have been disconnected. If that is a second or
+// less and d waits, d gets DeadlineSoon. It returns ErrNotFound if c has not
+// reserved the job. O(1).
+func (e *Engine) Hand(now int64, c, d *Client, id uint64) error {
+	slot := e.reservedBy(c, id)
+	if slot == 0 {
+		return ErrNotFound
+	}
+	if c == d {
+		return nil
+	}
+	w := e.workAt(slot)
+	e.unlinkReserved(w, c)
+	e.linkReserved(slot, w, d)
+	if w.soon {
+		c.soon--
+		d.soon++
+		if d.waiting {
+			e.wake(d, DeadlineSoon, 0)
+		}
+	}
+	return nil
 }
 
 // Disconnect ends c. Its reserved jobs become ready, in the order in which
@@ -148,6 +226,9 @@ func (e *Engine) Disconnect(now int64, c *Client) {
 	case c.kick != nil:
 		c.kick.client = nil // it goes on
 		c.kick = nil
+	case c.clear != nil:
+		c.clear.client = nil // so does this
+		c.clear = nil
 	case c.pending:
 		c.pending = false
 	}

@@ -238,6 +238,31 @@ func (e *Engine) popDelayed(t *tube, limit int64) (slot uint32, ok bool) {
 	return slot, ok
 }
 
+// endCold deletes a cold job.
+func (e *Engine) endCold(now int64, timer wheel.Timer) {
+	j := e.jobAt(coldBit | uint32(timer))
+	t := e.tubes[j.tube]
+	t.deletes++
+	e.recordEnd(&j)
+	if e.observer != nil {
+		e.tell(JobDeleted, now, &j, Delayed)
+	}
+	e.kinds.leave(t.far.Remove(timer).kind)
+	e.leave(&j, t)
+	e.freeBody(&j)
+	e.ids.remove(j.id)
+	e.wakeFor(t)
+	e.dropUnused(t)
+}
+
+// idAt returns the id of the job behind an entry of the table of ids.
+func (e *Engine) idAt(slot uint32) uint64 {
+	if slot&coldBit == 0 {
+		return e.jobs.At(slot).id
+	}
+	return e.far.Value(wheel.Timer(slot &^ coldBit)).jobID()
+}
+
 // jobAt returns a copy of the record behind an entry of the table of ids, cold
 // or not.
 func (e *Engine) jobAt(slot uint32) job {

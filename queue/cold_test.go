@@ -18,6 +18,7 @@ type places struct {
 func (*places) Room(string, int) bool      { return true }
 func (p *places) MayChange() bool          { return !p.stuck }
 func (*places) Change(*Record)             {}
+func (*places) Move(*Record, string)       {}
 func (*places) End(*Record)                {}
 func (*places) Pause(string, int64, int64) {}
 func (p *places) Job(*Record) (place Place) {
@@ -98,7 +99,7 @@ func TestWhatIsCold(t *testing.T) {
 				if err != nil || s.TimeLeft != tt.delay || s.Delay != tt.delay || s.State != Delayed {
 					t.Errorf("JobStats: got %+v, %v", s, err)
 				}
-				if err := e.Delete(c, 1); err != nil {
+				if err := e.Delete(testNow, c, 1); err != nil {
 					t.Fatal(err)
 				}
 				checked(t, e)
@@ -220,7 +221,7 @@ func TestKindsOverflow(t *testing.T) {
 	mustInsert(t, e, testNow, c, 7, time.Hour, nil) // of a kind there is
 	is(mostKinds+1, mostKinds)
 	for id := uint64(1); id <= more; id++ {
-		if err := e.Delete(c, id); err != nil {
+		if err := e.Delete(testNow, c, id); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -243,7 +244,7 @@ func TestKindsOverflow(t *testing.T) {
 			if want := uint32(j.ID - 1); j.ID <= mostKinds+more && e.jobAt(e.ids.get(j.ID)).pri != want {
 				t.Fatalf("job %d: got priority %d, want %d", j.ID, e.jobAt(e.ids.get(j.ID)).pri, want)
 			}
-			if err := e.Delete(c, j.ID); err != nil {
+			if err := e.Delete(testNow, c, j.ID); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -81,6 +81,9 @@ func (e *Engine) Insert(now int64, d *Draft) (id uint64, err error) {
 	if j.kept != (Place{}) && (e.stores() || e.storesFar(d.delay)) {
 		e.store(j)
 	}
+	if e.observer != nil {
+		e.tell(JobPut, now, j, stateAfter(d.delay))
+	}
 	switch {
 	case d.delay == 0:
 		e.makeReady(now, slot)
@@ -110,7 +113,7 @@ const Forever = time.Duration(-1)
 // until that has been looked at in portions.
 func (e *Engine) Reserve(now int64, c *Client, timeout time.Duration) (Job, Outcome) {
 	e.countWorker(c)
-	c.forever, c.deadline = timeout < 0, now+int64(timeout)
+	c.forever, c.deadline, c.since = timeout < 0, now+int64(timeout), now
 	l := e.watchListOf(c)
 	if l.preparing || !l.settled() && !e.atOnce(now, preparing{l}) {
 		e.pend(c, l)
@@ -193,16 +196,28 @@ func (e *Engine) reservedBy(c *Client, id uint64) uint32 {
 
 // Delete ends the job with that id, which must not be reserved by another
 // client than c. O(log jobs).
-func (e *Engine) Delete(c *Client, id uint64) error {
+func (e *Engine) Delete(now int64, c *Client, id uint64) error {
 	slot := e.find(id)
 	if slot == 0 || e.jobs.At(slot).state == Reserved && e.reservedBy(c, id) == 0 {
 		return ErrNotFound
 	}
 	j := e.jobs.At(slot)
+	if e.times != nil && j.state == Reserved {
+		e.timesFor(e.tubes[j.tube]).Run.Add(time.Duration(now - int64(e.works.At(j.work).since)))
+	}
+	e.end(now, slot)
+	return nil
+}
+
+// end deletes the job in slot, in whatever state it is.
+func (e *Engine) end(now int64, slot uint32) {
+	j := e.jobs.At(slot)
 	e.tubes[j.tube].deletes++
 	e.recordEnd(j)
+	if e.observer != nil {
+		e.tell(JobDeleted, now, j, j.state)
+	}
 	e.destroy(e.detach(slot))
-	return nil
 }
 
 // Release returns a job that c has reserved to its tube, with a new priority
@@ -221,6 +236,9 @@ func (e *Engine) Release(now int64, c *Client, id uint64, pri uint32, delay time
 	delay = Round(delay)
 	j.setDelay(int64(delay))
 	e.works.At(j.work).releases++
+	if e.observer != nil {
+		e.tell(JobReleased, now, j, stateAfter(int64(delay)))
+	}
 	if delay > 0 {
 		e.recordChange(j, Delayed, now+int64(delay))
 		e.makeDelayed(now, now+int64(delay), slot)
@@ -246,8 +264,11 @@ func (e *Engine) Bury(c *Client, id uint64, pri uint32) error {
 	w := e.works.At(j.work)
 	w.buries++
 	e.burials++
-	w.burial = e.burials
+	w.since = e.burials
 	e.recordChange(j, Buried, 0)
+	if e.observer != nil {
+		e.tell(JobBuried, e.hub.Now(), j, Buried)
+	}
 	e.makeBuried(slot)
 	return nil
 }
@@ -262,6 +283,9 @@ func (e *Engine) Touch(now int64, c *Client, id uint64) error {
 	w := e.works.At(j.work)
 	e.stopTTR(w, c)
 	e.startTTR(now, slot, j.getTTR(), w, c)
+	if e.observer != nil {
+		e.tell(JobTouched, now, j, Reserved)
+	}
 	return nil
 }
 
@@ -308,6 +332,9 @@ func (e *Engine) kick(now int64, slot uint32) {
 	j := e.jobs.At(e.detach(slot))
 	e.workOf(j).kicks++
 	e.recordChange(j, Ready, 0)
+	if e.observer != nil {
+		e.tell(JobKicked, now, j, Ready)
+	}
 	e.makeReady(now, slot)
 }
 
@@ -369,6 +396,9 @@ func (e *Engine) Pause(now int64, name []byte, delay time.Duration) error {
 	e.recordPause(t, now+t.pause)
 	if delay > 0 {
 		t.pauseTimer = e.hub.Add(now+int64(delay), due{duePause, t.number})
+		if e.observer != nil {
+			e.tellTube(TubePaused, now, t, delay)
+		}
 		return nil
 	}
 	woken := len(e.wakes)
@@ -395,6 +425,9 @@ func (e *Engine) resume(now int64, t *tube, limit int) (done bool) {
 		e.wake(c, Given, e.give(now, t, c))
 	}
 	t.pause = 0
+	if e.observer != nil {
+		e.tellTube(TubeResumed, now, t, 0)
+	}
 	if t.restored {
 		t.restored = false
 		e.dropUnused(t)

@@ -11,7 +11,8 @@ import (
 	"spoked/wheel"
 )
 
-// Errors of commands. Each is a reply of the protocol.
+// Errors of commands. Each but ErrReserved and ErrBuried is a reply of the
+// protocol.
 var (
 	// ErrNotFound says that there is no such job or tube, or that the job is
 	// not in a state for the command or is reserved by another client.
@@ -20,6 +21,11 @@ var (
 	ErrNotIgnored = errors.New("queue: a client must watch a tube")
 	// ErrDraining says that the engine takes no new jobs.
 	ErrDraining = errors.New("queue: draining")
+	// ErrReserved says that a client has reserved the job, so that it cannot be
+	// changed or moved.
+	ErrReserved = errors.New("queue: the job is reserved")
+	// ErrBuried says that a job that is buried cannot be delayed.
+	ErrBuried = errors.New("queue: the job is buried")
 	// ErrOutOfMemory says that there is no memory for a job, or no room in the
 	// journal.
 	ErrOutOfMemory = errors.New("queue: out of memory")
@@ -71,6 +77,9 @@ type Engine struct {
 	record  Record  // scratch, for the journal
 	burials uint64  // ever
 	closing bool
+
+	times    *timesKept // nil if none are
+	observer Observer   // or nil
 
 	draining bool
 	rand     *rand.Rand
@@ -127,6 +136,9 @@ func (e *Engine) random() uint64 { return e.rand.Uint64() }
 // Drain has all puts refused from now on.
 func (e *Engine) Drain() { e.draining = true }
 
+// Undrain has puts taken again.
+func (e *Engine) Undrain() { e.draining = false }
+
 // Draining reports whether puts are refused.
 func (e *Engine) Draining() bool { return e.draining }
 
@@ -134,17 +146,18 @@ func (e *Engine) Draining() bool { return e.draining }
 // to the end, and the last one takes the place of one dropped.
 func (e *Engine) Tubes() iter.Seq[string] { return names(e.list) }
 
-// An Outcome is how a reserve ended, or a long kick.
+// An Outcome is how a reserve ended, or a long kick or clear.
 type Outcome uint8
 
-// The outcomes of Reserve, and of a Kick that was not done at once. Waiting is
-// the only one that is followed by another, in a Wake.
+// The outcomes of Reserve, and of a Kick or a Clear that was not done at once.
+// Waiting is the only one that is followed by another, in a Wake.
 const (
 	Waiting      Outcome = iota // nothing yet
 	Given                       // a job was reserved
 	DeadlineSoon                // a job the client holds has less than a second left
 	TimedOut
-	Kicked // all that were to be kicked are
+	Kicked  // all that were to be kicked are
+	Cleared // all that were to be cleared are
 )
 
 // A Wake ends a client's waiting.
@@ -152,7 +165,7 @@ type Wake struct {
 	Client  *Client
 	Outcome Outcome // never Waiting
 	Job     Job     // if Given; its body is borrowed, as always
-	Count   uint32  // if Kicked: how many
+	Count   uint32  // if Kicked or Cleared: how many
 }
 
 type wake struct {

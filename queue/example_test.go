@@ -33,7 +33,7 @@ func Example() {
 	e.TakeWakes(func(w queue.Wake) {
 		fmt.Printf("%v reserved: %d %q\n", w.Client.Data, w.Job.ID, w.Job.Body)
 	})
-	fmt.Println("deleted:", e.Delete(worker, id))
+	fmt.Println("deleted:", e.Delete(now.UnixNano(), worker, id))
 	fmt.Println("left:", e.Stats().Jobs)
 
 	// Output:

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"maps"
+	"math"
 	"slices"
 
 	"spoked/internal/slab"
@@ -16,6 +17,7 @@ type idTable struct {
 	pages  *slab.Of[idPage]
 	dense  map[uint64]uint32 // number of a page of ids -> its place in pages
 	sparse map[uint64]uint32 // id -> slot
+	few    map[uint64]uint32 // number of a page of ids -> how many of them are in sparse
 	most   int               // ids that sparse ever had
 	begun  int               // pages since the last sweep, by restore
 
@@ -41,6 +43,7 @@ func newIDTable(a *slab.Arena) idTable {
 		pages:  slab.NewOf[idPage](a),
 		dense:  map[uint64]uint32{},
 		sparse: map[uint64]uint32{},
+		few:    map[uint64]uint32{},
 	}
 }
 
@@ -78,6 +81,7 @@ func (t *idTable) put(id uint64, slot uint32) {
 	if p == nil {
 		if t.newest != nil && no < t.newestNo { // a put that took long
 			t.sparse[id] = slot
+			t.few[no]++
 			return
 		}
 		p = t.advance(no)
@@ -114,8 +118,13 @@ func (t *idTable) remove(id uint64) {
 	p := t.find(no)
 	if p == nil || p.slots[id%idsPerPage] == 0 {
 		delete(t.sparse, id)
+		if n := t.few[no]; n > 1 {
+			t.few[no] = n - 1
+		} else {
+			delete(t.few, no)
+		}
 		if len(t.sparse) == 0 && t.most > manyIDs { // let go of the room they took
-			t.sparse, t.most = map[uint64]uint32{}, 0
+			t.sparse, t.few, t.most = map[uint64]uint32{}, map[uint64]uint32{}, 0
 		}
 		return
 	}
@@ -130,6 +139,7 @@ func (t *idTable) dissolve(p *idPage, no uint64) {
 	for k, slot := range p.slots {
 		if slot != 0 {
 			t.sparse[no*idsPerPage+uint64(k)] = slot
+			t.few[no]++
 		}
 	}
 	t.most = max(t.most, len(t.sparse))
@@ -172,6 +182,51 @@ func (t *idTable) sweep() {
 			t.dissolve(p, no)
 		}
 	}
+}
+
+// page returns the page with number no, nil if it is not there, and whether ids of
+// it are in sparse.
+func (t *idTable) page(no uint64) (p *idPage, few bool) {
+	if i, ok := t.dense[no]; ok {
+		p = t.pages.At(i)
+	}
+	return p, t.few[no] > 0
+}
+
+// next returns the number of the first page from no on that has ids. It takes off
+// work for each page that it looks for; without any left, it returns where it has
+// come to, and false. If there is none, it returns a number that no page has.
+func (t *idTable) next(no uint64, work *int) (next uint64, ok bool) {
+	for tried := 0; t.newest != nil && no <= t.newestNo; tried++ {
+		if _, ok := t.dense[no]; ok || t.few[no] > 0 {
+			return no, true
+		}
+		if *work -= 2; *work <= 0 {
+			return no, false
+		}
+		if pages := len(t.dense) + len(t.few); tried > 64 && pages < 2048 {
+			*work -= pages / 2
+			return t.least(no), true // there are fewer pages than may be missing
+		}
+		no++
+	}
+	return math.MaxUint64 / idsPerPage, true
+}
+
+// least returns the smallest number of a page from no on. O(pages).
+func (t *idTable) least(no uint64) uint64 {
+	least := t.newestNo
+	for n := range t.dense {
+		if n >= no {
+			least = min(least, n)
+		}
+	}
+	for n := range t.few {
+		if n >= no {
+			least = min(least, n)
+		}
+	}
+	return least
 }
 
 // each calls f for the slot of every job by id, until it returns false.

@@ -25,6 +25,23 @@ func (s State) String() string {
 	return [...]string{Ready: "ready", Delayed: "delayed", Reserved: "reserved", Buried: "buried"}[s]
 }
 
+// StateSet is a set of states. The zero StateSet is empty.
+type StateSet uint8
+
+// AllStates has every state in it.
+const AllStates = StateSet(1<<NumStates - 1)
+
+// States returns the set of those.
+func States(s ...State) (set StateSet) {
+	for _, s := range s {
+		set |= 1 << s
+	}
+	return set
+}
+
+// Has reports whether s is in the set.
+func (set StateSet) Has(s State) bool { return set>>s&1 != 0 }
+
 // UrgentBelow is the priority below which a ready job counts as urgent.
 const UrgentBelow = 1024
 
@@ -69,8 +86,8 @@ type work struct {
 	timer wheel.Timer
 	soon  bool // the last second before the deadline has begun
 
-	stale  bool   // the journal does not know the counts
-	burial uint64 // if buried: the number of its burial, counted over all
+	stale bool   // the journal does not know the counts
+	since uint64 // if buried: the number of its burial, counted over all; while reserved: the instant of that
 }
 
 // A Job is what a client is given of a job. Body is borrowed: it is valid

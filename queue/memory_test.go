@@ -76,21 +76,21 @@ func TestSteadyStateAllocatesLittle(t *testing.T) {
 		{"put, reserve, delete", 0, func(now int64, e *Engine, c, _ *Client) {
 			mustInsert(t, e, now, c, 5, 0, body)
 			j, _ := e.Reserve(now, c, 0)
-			e.Delete(c, j.ID)
+			e.Delete(now, c, j.ID)
 		}},
 		{"put to a waiting client, touch, delete", 0, func(now int64, e *Engine, c, w *Client) {
 			e.Reserve(now, w, time.Minute)
 			id := mustInsert(t, e, now, c, 5, 0, body)
 			e.TakeWakes(func(Wake) {})
 			e.Touch(now, w, id)
-			e.Delete(w, id)
+			e.Delete(now, w, id)
 		}},
 		// One spoke of the wheel empties and is made anew each time.
 		{"delayed put, time", 0, func(now int64, e *Engine, c, _ *Client) {
 			mustInsert(t, e, now, c, 5, 500*time.Microsecond, body)
 			j, o := e.Reserve(now, c, 0)
 			if o == Given {
-				e.Delete(c, j.ID)
+				e.Delete(now, c, j.ID)
 			}
 		}},
 		{"put, reserve, release, bury, kick, delete", 0, func(now int64, e *Engine, c, _ *Client) {
@@ -100,7 +100,7 @@ func TestSteadyStateAllocatesLittle(t *testing.T) {
 			e.Reserve(now, c, 0)
 			e.Bury(c, id, 5)
 			e.Kick(now, c, 1)
-			e.Delete(c, id)
+			e.Delete(now, c, id)
 		}},
 	}
 	for _, tt := range cycles {
@@ -165,7 +165,7 @@ func TestMemoryIsReturnedWhenTheQueueHasDrained(t *testing.T) {
 				if outcome != Given {
 					break
 				}
-				e.Delete(c, j.ID)
+				e.Delete(now, c, j.ID)
 			}
 			if err := e.Check(); err != nil {
 				t.Fatal(err)
@@ -191,7 +191,7 @@ func TestTubesLeaveNothing(t *testing.T) {
 			now++
 			e.Use(c, fmt.Appendf(nil, "tube-%d", i))
 			id := mustInsert(t, e, now, c, 5, time.Minute, nil)
-			if err := e.Delete(c, id); err != nil {
+			if err := e.Delete(now, c, id); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -246,7 +246,7 @@ func TestManyTubesLeaveNothing(t *testing.T) {
 		e.Reserve(now, w, time.Minute)
 		pass()
 		for _, id := range ids {
-			if err := e.Delete(c, id); err != nil {
+			if err := e.Delete(now, c, id); err != nil {
 				t.Fatal(err)
 			}
 		}

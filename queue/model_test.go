@@ -50,6 +50,7 @@ type modelClient struct {
 	used             *modelTube
 	watched          []*modelTube
 	producer, worker bool
+	engine           *queue.Client // the same in the other world
 
 	hurry  bool  // while it waits: not for ever,
 	giveUp int64 // but until then
@@ -558,8 +559,13 @@ func (m *model) tubeStats(t *modelTube) queue.TubeStats {
 func (m *model) jobStats(j *modelJob) queue.JobStats {
 	s := j.JobStats
 	s.Age = time.Duration(m.now - j.created)
+	s.Created = j.created
 	if j.State == queue.Delayed || j.State == queue.Reserved {
 		s.TimeLeft = time.Duration(j.deadline - m.now)
+		s.At = j.deadline
+	}
+	if j.owner != nil {
+		s.Owner = j.owner.engine
 	}
 	return s
 }

@@ -117,7 +117,7 @@ func (k *kicking) next(e *Engine) (slot uint32) {
 		return 0
 	case k.from == Delayed:
 		return e.firstWarm(t)
-	case e.workAt(t.buried.head).burial > k.until: // it was buried after the kick
+	case e.workAt(t.buried.head).since > k.until: // it was buried after the kick
 		return 0
 	}
 	return t.buried.head
@@ -139,7 +139,11 @@ func (l leaving) step(e *Engine, now int64) bool {
 	c := l.client
 	switch {
 	case c.reserved.head != 0:
-		e.makeReady(now, e.detach(c.reserved.head))
+		slot := e.detach(c.reserved.head)
+		if e.observer != nil {
+			e.tell(JobReturned, now, e.jobs.At(slot), Ready)
+		}
+		e.makeReady(now, slot)
 	case len(c.watched) > 0:
 		t := c.watched[0] // in beanstalkd's order, which shows in Tubes: the first, then from the last
 		c.remove(0)
@@ -161,7 +165,9 @@ func (l leaving) end(e *Engine, _ int64) {
 	if c.worker {
 		e.stats.Workers--
 	}
-	e.stats.Connections--
+	if !c.attached {
+		e.stats.Connections--
+	}
 	e.clients[c.number] = nil
 	e.freeClients = append(e.freeClients, c.number)
 }

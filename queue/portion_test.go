@@ -93,7 +93,7 @@ func TestKickInPortions(t *testing.T) {
 	s.want("kicks", s.kicks(), "")
 	s.steps(1)
 	s.want("states", s.states(ids...), "ready ready buried buried")
-	s.want("Delete", s.engine.Delete(s.client("other"), ids[2]), nil)
+	s.want("Delete", s.engine.Delete(s.now, s.client("other"), ids[2]), nil)
 	s.done()
 	s.want("kicks", s.kicks(), "kicker: 3")
 	s.want("states", s.states(ids[3]), "ready")
@@ -107,7 +107,7 @@ func TestKickOfWhatWasThere(t *testing.T) {
 	s.kick("kicker", "a", math.MaxUint32)
 	s.steps(1)
 	late := s.bury("a", 1)[0]
-	s.want("Delete", s.engine.Delete(s.client("other"), ids[2]), nil)
+	s.want("Delete", s.engine.Delete(s.now, s.client("other"), ids[2]), nil)
 	s.done()
 	s.want("kicks", s.kicks(), "kicker: 2")
 	s.want("states", s.states(ids[0], ids[1], late), "ready ready buried")
@@ -133,11 +133,11 @@ func TestKickerLeaves(t *testing.T) {
 	c := s.kick("kicker", "a", 3)
 	s.engine.Disconnect(s.now, c)
 	for _, id := range ids[1:] {
-		s.want("Delete", s.engine.Delete(s.client("other"), id), nil)
+		s.want("Delete", s.engine.Delete(s.now, s.client("other"), id), nil)
 	}
 	s.steps(1)
 	s.want("states", s.states(ids[0]), "ready")
-	s.want("Delete", s.engine.Delete(s.client("other"), ids[0]), nil)
+	s.want("Delete", s.engine.Delete(s.now, s.client("other"), ids[0]), nil)
 	s.done()
 	s.want("kicks", s.kicks(), "")
 	s.wantList("tubes", slices.Collect(s.engine.Tubes()), "default")
@@ -150,7 +150,7 @@ func TestKickKeepsTheTube(t *testing.T) {
 	s.engine.Use(s.client("a"), []byte("default"))
 	c := s.kick("kicker", "a", 3)
 	for _, id := range ids {
-		s.want("Delete", s.engine.Delete(s.client("other"), id), nil)
+		s.want("Delete", s.engine.Delete(s.now, s.client("other"), id), nil)
 	}
 	s.engine.SetPortions(16, 16, 1)
 	s.engine.Disconnect(s.now, c) // at once
@@ -251,7 +251,7 @@ func TestLeavingInPortions(t *testing.T) {
 		s.steps(1)
 	}
 	s.want("states", s.states(ids...), "ready reserved reserved reserved")
-	s.want("Delete", s.engine.Delete(s.client("other"), ids[1]), queue.ErrNotFound)
+	s.want("Delete", s.engine.Delete(s.now, s.client("other"), ids[1]), queue.ErrNotFound)
 	s.now += int64(11 * time.Second) // meanwhile their time is up
 	s.done()
 	for s.engine.Advance(s.now, 1) {

@@ -41,6 +41,9 @@ type Journal interface {
 	Job(r *Record) Place
 	// Change records a job's new State, Pri, Delay, At, Burial and counts.
 	Change(r *Record)
+	// Move records that a job is in another tube, r.Tube, and no longer in the
+	// tube from, and all that Change does.
+	Move(r *Record, from string)
 	// End records that a job is no more.
 	End(r *Record)
 	// Pause records that the tube is paused until an instant, and how long the
@@ -75,7 +78,7 @@ func (e *Engine) describe(j *job, s State, at int64) *Record {
 		w := e.works.At(j.work)
 		r.Reserves, r.Timeouts, r.Releases, r.Buries, r.Kicks = w.reserves, w.timeouts, w.releases, w.buries, w.kicks
 		if s == Buried {
-			r.Burial = w.burial
+			r.Burial = w.since
 		}
 	}
 	return r
@@ -109,6 +112,19 @@ func (e *Engine) recordJob(j *job, at int64) {
 		s = Delayed
 	}
 	j.kept = e.journal.Job(e.describe(j, s, at))
+}
+
+// recordMove tells the journal that j is in another tube from now on, and no
+// longer in that of this name. It is in state s there; if that is Delayed, until
+// at.
+func (e *Engine) recordMove(j *job, from string, s State, at int64) {
+	if e.journal == nil {
+		return
+	}
+	e.journal.Move(e.describe(j, s, at), from)
+	if j.work != 0 {
+		e.works.At(j.work).stale = false
+	}
 }
 
 // recordChange tells the journal that j is in state s from now on; if that is

@@ -31,7 +31,8 @@ type keptBody struct {
 
 // entry is a record of a log.
 type entry struct {
-	kind    string       // job, change, end, pause or seen
+	kind    string       // job, change, move, end, pause or seen
+	from    string       // move: the tube it was in
 	job     queue.Record // if it is about one
 	pause   queue.Pause
 	id      uint64 // seen: the last there was
@@ -73,6 +74,10 @@ func (j *journal) bodyAt(t testing.TB, p queue.Place, id uint64, size uint32) st
 
 func (j *journal) Change(r *queue.Record) { j.add("change", r) }
 
+func (j *journal) Move(r *queue.Record, from string) {
+	j.add("move", r).from = from
+}
+
 func (j *journal) End(r *queue.Record) { j.add("end", r) }
 
 func (j *journal) Pause(tube string, until, length int64) {
@@ -99,6 +104,8 @@ func (j *journal) news() string {
 		switch k.kind {
 		case "pause":
 			all = append(all, fmt.Sprintf("pause %s %v", k.pause.Tube, time.Duration(k.pause.Length)))
+		case "move":
+			all = append(all, fmt.Sprint("move ", k.job.ID, " ", k.job.State, " ", k.from, "->", k.job.Tube))
 		case "end":
 			all = append(all, fmt.Sprint("end ", k.job.ID))
 		default:
@@ -134,6 +141,11 @@ func (j *journal) replay(t testing.TB, now int64, cleaner bool, limits queue.Lim
 			r.Tube, r.Created, r.TTR, r.Body, r.Stored, r.Place = "", 0, 0, nil, 0, queue.Place{}
 			if got, want := s.Change(&r), live[r.ID]; got != want {
 				t.Fatalf("Restorer.Change of job %d: got %v, want %v", r.ID, got, want)
+			}
+		case k.kind == "move":
+			r.Created, r.TTR, r.Body, r.Stored, r.Place = 0, 0, nil, 0, queue.Place{}
+			if got, want := s.Move(&r), live[r.ID]; got != want {
+				t.Fatalf("Restorer.Move of job %d: got %v, want %v", r.ID, got, want)
 			}
 		case k.kind == "end":
 			if got, want := s.End(r.ID), live[r.ID]; got != want {
@@ -199,7 +211,7 @@ func TestWhatIsRecorded(t *testing.T) {
 	release := func(delay time.Duration) func(*keptStage) {
 		return func(s *keptStage) { s.engine.Release(s.now, s.client("worker"), 1, 5, delay) }
 	}
-	delete := func(s *keptStage) { s.engine.Delete(s.client("worker"), 1) }
+	delete := func(s *keptStage) { s.engine.Delete(s.now, s.client("worker"), 1) }
 	kick := func(s *keptStage) { s.engine.Kick(s.now, s.client("a"), 10) }
 	kickJob := func(s *keptStage) { s.engine.KickJob(s.now, 1) }
 	pass := func(s *keptStage) { s.after(11 * time.Second) }
@@ -343,7 +355,7 @@ func TestRecord(t *testing.T) {
 	want.Releases, want.Pri, want.Delay = 2, 10, 0
 	is("release")
 
-	s.engine.Delete(c, 1)
+	s.engine.Delete(s.now, c, 1)
 	wantRecord(t, "delete", s.journal.last(), want)
 	if r, ok := s.engine.Describe(1); ok {
 		t.Errorf("Describe after delete: got %+v, want none", r)
@@ -461,7 +473,7 @@ func TestJobsGoByID(t *testing.T) {
 	}
 	for id := uint64(1); id <= 10_000; id++ {
 		if !slices.Contains(want, id) {
-			s.engine.Delete(c, id)
+			s.engine.Delete(s.now, c, id)
 		}
 	}
 	var got []uint64
@@ -516,7 +528,7 @@ func TestNoRoomForChanges(t *testing.T) {
 	_, err = s.engine.ReserveJob(s.now, c, ids[2]) // which is not recorded
 	s.want("ReserveJob", err, nil)
 	for _, id := range ids[:3] {
-		s.want("Delete", s.engine.Delete(c, id), nil)
+		s.want("Delete", s.engine.Delete(s.now, c, id), nil)
 	}
 	s.journal.stuck = false
 	s.want("Pause", s.engine.Pause(s.now, []byte("default"), minute), nil)

@@ -81,6 +81,21 @@ func (s *Restorer) Change(r *Record) bool {
 	return true
 }
 
+// Move is Change, and has the job be in the tube of r. O(1).
+func (s *Restorer) Move(r *Record) bool {
+	e := s.engine
+	slot := e.find(r.ID)
+	s.Seen(r.ID)
+	if slot == 0 {
+		return false
+	}
+	s.take(slot)
+	t := e.tubeOf(r.Tube)
+	e.jobs.At(slot).tube = t.number
+	s.put(slot, t, r)
+	return true
+}
+
 // End forgets a job, and reports whether there was one. O(1).
 func (s *Restorer) End(id uint64) bool {
 	e := s.engine
@@ -147,7 +162,7 @@ func (s *Restorer) put(slot uint32, t *tube, r *Record) {
 	if j.work != 0 || state == Buried || worked {
 		w := e.workOf(j)
 		w.reserves, w.timeouts, w.releases, w.buries, w.kicks = r.Reserves, r.Timeouts, r.Releases, r.Buries, r.Kicks
-		w.burial = r.Burial
+		w.since = r.Burial
 		s.SeenBurial(r.Burial)
 	}
 }
@@ -182,7 +197,7 @@ func (s *Restorer) Finish() {
 	})
 	for t, slots := range buried {
 		slices.SortStableFunc(slots, func(a, b uint32) int {
-			return cmp.Compare(e.workAt(a).burial, e.workAt(b).burial)
+			return cmp.Compare(e.workAt(a).since, e.workAt(b).since)
 		})
 		for _, slot := range slots {
 			e.leave(e.jobs.At(slot), t)

@@ -400,7 +400,7 @@ func (l *restoreSim) useUp() {
 		want, wantOutcome := l.model.reserve(c.model, 0)
 		same(&l.sim, "Reserve", outcome, wantOutcome)
 		same(&l.sim, "Reserve", l.seen(j), want)
-		same(&l.sim, "Delete", l.engine.Delete(c.engine, j.ID), l.model.delete(c.model, j.ID))
+		same(&l.sim, "Delete", l.engine.Delete(l.model.now, c.engine, j.ID), l.model.delete(c.model, j.ID))
 	}
 	l.leave(c)
 	l.compare()
@@ -489,7 +489,7 @@ func TestKeptTubeOutlivesItsJobs(t *testing.T) {
 	s.put("a", 0, 0, minute)
 	s.engine.Pause(s.now, []byte("a"), minute)
 	s.restart(0)
-	s.engine.Delete(s.client("worker"), 1)
+	s.engine.Delete(s.now, s.client("worker"), 1)
 	s.wantList("tubes", sorted(s.engine), "a", "default")
 	s.engine.Pause(s.now, []byte("a"), time.Hour)
 	s.after(2 * minute)
@@ -637,7 +637,7 @@ func TestRestorerOfAny(t *testing.T) {
 	is("jobs", n, jobs)
 	c := e.Connect()
 	for id := range uint64(jobs) {
-		is("Delete", e.Delete(c, id+1), nil)
+		is("Delete", e.Delete(start, c, id+1), nil)
 	}
 	is("Check", e.Check(), nil)
 	is("tubes", len(slices.Collect(e.Tubes())), 1)
@@ -685,7 +685,7 @@ func TestRestoreAcrossPages(t *testing.T) {
 		}
 		lastPri, lastID = pri, j.ID
 		delete(left, j.ID)
-		e.Delete(c, j.ID)
+		e.Delete(start+5, c, j.ID)
 	}
 	if err := e.Check(); err != nil {
 		t.Error(err)

@@ -247,7 +247,7 @@ func TestReservationEndsAfterItsDeadlineNotAtIt(t *testing.T) {
 			s.want("all timeouts", s.engine.Stats().Timeouts, uint64(1))
 			s.want("pri", s.job(1).Pri, uint32(7))
 			s.want("Touch", s.engine.Touch(s.now, s.client("worker"), 1), queue.ErrNotFound)
-			s.want("Delete", s.engine.Delete(s.client("worker"), 1), nil)
+			s.want("Delete", s.engine.Delete(s.now, s.client("worker"), 1), nil)
 		})
 	}
 }
@@ -290,7 +290,7 @@ func TestDeadlineSoon(t *testing.T) {
 			s.put("default", 0, 0, 5*time.Second)
 			s.want("Reserve", s.reserve("worker", 0), "job 2")
 		}, 4 * time.Second, "deadline soon"},
-		{"not for a job that is gone", func(s *stage) { s.engine.Delete(s.client("worker"), 1) }, soon, "waiting"},
+		{"not for a job that is gone", func(s *stage) { s.engine.Delete(s.now, s.client("worker"), 1) }, soon, "waiting"},
 		{"nor for another client's", func(s *stage) { s.clients["worker"] = s.engine.Connect() }, soon, "waiting"},
 	}
 	for _, tt := range tests {
@@ -409,6 +409,7 @@ func TestDisconnectReturnsJobsInTheOrderReserved(t *testing.T) {
 	s.engine.Disconnect(s.now, s.client("worker"))
 	s.want("wakes", s.wakes(), "ann: job 2, bob: job 3, cid: job 1")
 	before.Reserves++ // ann's; the disconnect itself counts as nothing
+	before.Owner = s.client("ann")
 	s.want("job 2", s.job(2), before)
 }
 
@@ -427,7 +428,7 @@ func TestOnlyTheOwnerMayDealWithAReservedJob(t *testing.T) {
 		// for another client, when the job is in another state
 		ready, delayed, buried error
 	}{
-		{"Delete", func(s *stage, c *queue.Client) error { return s.engine.Delete(c, 1) }, nil, nil, nil},
+		{"Delete", func(s *stage, c *queue.Client) error { return s.engine.Delete(s.now, c, 1) }, nil, nil, nil},
 		{"Touch", func(s *stage, c *queue.Client) error { return s.engine.Touch(s.now, c, 1) },
 			queue.ErrNotFound, queue.ErrNotFound, queue.ErrNotFound},
 		{"Bury", func(s *stage, c *queue.Client) error { return s.engine.Bury(c, 1, 0) },
@@ -548,21 +549,21 @@ func TestTubeLivesAsLongAsSomethingKeepsIt(t *testing.T) {
 			func(s *stage) { s.engine.Disconnect(s.now, s.client("x")) }},
 		{"a ready job",
 			func(s *stage) { s.put("a", 0, 0, minute); s.engine.Use(s.client("a"), []byte("default")) },
-			func(s *stage) { s.engine.Delete(s.client("x"), 1) }},
+			func(s *stage) { s.engine.Delete(s.now, s.client("x"), 1) }},
 		{"a delayed job",
 			func(s *stage) { s.put("a", 0, minute, minute); s.engine.Use(s.client("a"), []byte("default")) },
-			func(s *stage) { s.engine.Delete(s.client("x"), 1) }},
+			func(s *stage) { s.engine.Delete(s.now, s.client("x"), 1) }},
 		{"a reserved job", func(s *stage) {
 			s.put("a", 0, 0, minute)
 			s.engine.Use(s.client("a"), []byte("default"))
 			s.engine.ReserveJob(s.now, s.client("x"), 1)
-		}, func(s *stage) { s.engine.Delete(s.client("x"), 1) }},
+		}, func(s *stage) { s.engine.Delete(s.now, s.client("x"), 1) }},
 		{"a buried job", func(s *stage) {
 			s.put("a", 0, 0, minute)
 			s.engine.Use(s.client("a"), []byte("default"))
 			s.engine.ReserveJob(s.now, s.client("x"), 1)
 			s.engine.Bury(s.client("x"), 1, 0)
-		}, func(s *stage) { s.engine.Delete(s.client("x"), 1) }},
+		}, func(s *stage) { s.engine.Delete(s.now, s.client("x"), 1) }},
 	}
 	for _, h := range holds {
 		t.Run(h.by, func(t *testing.T) {
@@ -717,8 +718,8 @@ func TestCounters(t *testing.T) {
 	s.want("ReserveJob", err, queue.ErrNotFound)
 	s.reserve("ann", 0)
 	s.reserve("ann", 0)
-	s.engine.Delete(s.client("ann"), 2)
-	s.engine.Delete(s.client("ann"), 2) // not found
+	s.engine.Delete(s.now, s.client("ann"), 2)
+	s.engine.Delete(s.now, s.client("ann"), 2) // not found
 	s.reserve("bob", queue.Forever)
 	s.client("dan")
 	s.engine.Disconnect(s.now, s.client("dan"))
@@ -759,7 +760,7 @@ func TestJobCountsWhatHappensToIt(t *testing.T) {
 	s.after(time.Second + 1)
 	s.want("JobStats", s.job(1), queue.JobStats{
 		ID: 1, Tube: "default", State: queue.Ready, Pri: 4,
-		Age: time.Second + 1, Delay: minute, TTR: time.Second,
+		Age: time.Second + 1, Delay: minute, TTR: time.Second, Created: s.now - int64(time.Second) - 1,
 		Reserves: 3, Timeouts: 1, Releases: 1, Buries: 1, Kicks: 2,
 	})
 }

@@ -485,7 +485,7 @@ func (s *sim) join() *simClient {
 	}
 	s.names++
 	c := &simClient{s.engine.Connect(), s.model.connect(s.names)}
-	c.engine.Data = c
+	c.engine.Data, c.model.engine = c, c.engine
 	s.clients = append(s.clients, c)
 	s.did("%v connect", c)
 	return c
@@ -629,7 +629,7 @@ func (s *sim) drop(c *simClient, j *modelJob) {
 		}
 	}
 	s.did("%v delete %d", c, j.ID)
-	same(s, "Delete", s.engine.Delete(c.engine, j.ID), s.model.delete(c.model, j.ID))
+	same(s, "Delete", s.engine.Delete(s.model.now, c.engine, j.ID), s.model.delete(c.model, j.ID))
 }
 
 func (s *sim) insert() {
@@ -696,7 +696,7 @@ func (s *sim) reserveJob() {
 func (s *sim) delete() {
 	c, id := s.held()
 	s.did("%v delete %d", c, id)
-	same(s, "Delete", s.engine.Delete(c.engine, id), s.model.delete(c.model, id))
+	same(s, "Delete", s.engine.Delete(s.model.now, c.engine, id), s.model.delete(c.model, id))
 }
 
 // deleteAll leaves the engine empty, but for a client or two and drafts.

@@ -1,6 +1,10 @@
 package queue
 
-import "spoked/wheel"
+import (
+	"time"
+
+	"spoked/wheel"
+)
 
 // A job changes its state in two steps: detach takes it from where its old
 // state keeps it, and one of the make functions puts it where the new one
@@ -108,10 +112,23 @@ func (e *Engine) unbury(t *tube, j *job) {
 
 // makeReserved gives a detached job to c.
 func (e *Engine) makeReserved(now int64, slot uint32, c *Client) {
-	j, _ := e.enter(slot, Reserved)
+	j, t := e.enter(slot, Reserved)
 	w := e.workOf(j)
 	w.reserves++
 	w.stale = true
+	w.since = uint64(now)
+	e.linkReserved(slot, w, c)
+	e.startTTR(now, slot, j.getTTR(), w, c)
+	if e.times != nil && w.reserves == 1 {
+		e.timesFor(t).Wait.Add(time.Duration(now - j.created - j.getDelay()))
+	}
+	if e.observer != nil {
+		e.tell(JobReserved, now, j, Reserved)
+	}
+}
+
+// linkReserved puts a job behind those that c has reserved before.
+func (e *Engine) linkReserved(slot uint32, w *work, c *Client) {
 	w.owner = c.number
 	w.prev, w.next = c.reserved.tail, 0
 	if c.reserved.tail == 0 {
@@ -120,13 +137,18 @@ func (e *Engine) makeReserved(now int64, slot uint32, c *Client) {
 		e.workAt(c.reserved.tail).next = slot
 	}
 	c.reserved.tail = slot
-	e.startTTR(now, slot, j.getTTR(), w, c)
+	c.held++
 }
 
 func (e *Engine) unreserve(j *job) {
 	w := e.works.At(j.work)
 	c := e.clients[w.owner]
 	e.stopTTR(w, c)
+	e.unlinkReserved(w, c)
+}
+
+// unlinkReserved takes a job from those that c has reserved.
+func (e *Engine) unlinkReserved(w *work, c *Client) {
 	if w.prev == 0 {
 		c.reserved.head = w.next
 	} else {
@@ -138,6 +160,7 @@ func (e *Engine) unreserve(j *job) {
 		e.workAt(w.next).prev = w.prev
 	}
 	w.owner, w.prev, w.next = 0, 0, 0
+	c.held--
 }
 
 // A reservation's timer goes off twice: when its last second begins, so that

@@ -1,6 +1,10 @@
 package queue
 
-import "time"
+import (
+	"iter"
+	"math"
+	"time"
+)
 
 // Stats are the engine's counts. The counters begin at 0 with the engine.
 type Stats struct {
@@ -47,6 +51,10 @@ func (e *Engine) TubeStats(now int64, name []byte) (TubeStats, error) {
 	if t == nil {
 		return TubeStats{}, ErrNotFound
 	}
+	return e.tubeStats(now, t), nil
+}
+
+func (e *Engine) tubeStats(now int64, t *tube) TubeStats {
 	s := TubeStats{
 		Name:      t.name,
 		Jobs:      t.jobs,
@@ -62,7 +70,38 @@ func (e *Engine) TubeStats(now int64, name []byte) (TubeStats, error) {
 	if t.pause > 0 {
 		s.PauseLeft = time.Duration(e.hub.At(t.pauseTimer) - now)
 	}
-	return s, nil
+	return s
+}
+
+// EachTube yields the TubeStats of all tubes, in the order of Tubes. The engine
+// must not be changed meanwhile. The cost of TubeStats for each.
+func (e *Engine) EachTube(now int64) iter.Seq[TubeStats] {
+	return func(yield func(TubeStats) bool) {
+		for _, t := range e.list {
+			if !yield(e.tubeStats(now, t)) {
+				return
+			}
+		}
+	}
+}
+
+// OldestReady looks for the ready job of the named tube that was put first, and
+// returns the instant of that, math.MaxInt64 if there is none. It looks at most
+// jobs at a time, from *pos on, which is 0 at first, and returns the earliest
+// instant among these and whether these were the last: who wants it of a long
+// queue calls again, while others use the engine, and takes the earliest of
+// all. A tube that has gone has no jobs.
+func (e *Engine) OldestReady(tube string, pos *int, most int) (created int64, end bool) {
+	created = math.MaxInt64
+	t := e.byName[tube]
+	if t == nil {
+		return created, true
+	}
+	for ; *pos < t.ready.len() && most > 0; most-- {
+		created = min(created, e.jobs.At(t.ready.at(*pos).slot).created)
+		*pos++
+	}
+	return created, *pos >= t.ready.len()
 }
 
 // JobStats tell everything about a job but its body.
@@ -76,6 +115,10 @@ type JobStats struct {
 	TTR      time.Duration
 	TimeLeft time.Duration // until a delayed job is ready or a reservation ends; else 0
 
+	Created int64   // instant of the put
+	At      int64   // instant at which a delayed job is ready or a reservation ends; else 0
+	Owner   *Client // that has reserved it; nil if none has
+
 	Reserves, Timeouts, Releases, Buries, Kicks uint32 // times
 
 	Segment uint32 // of the journal, where its newest whole record is; 0 without a journal
@@ -88,29 +131,37 @@ func (e *Engine) JobStats(now int64, id uint64) (JobStats, error) {
 		return JobStats{}, ErrNotFound
 	}
 	j := e.jobAt(slot)
-	t := e.tubes[j.tube]
+	return e.jobStats(now, slot, &j), nil
+}
+
+// jobStats is JobStats of the job in slot, cold or not, with that record.
+func (e *Engine) jobStats(now int64, slot uint32, j *job) JobStats {
 	s := JobStats{
 		ID:    j.id,
-		Tube:  t.name,
+		Tube:  e.tubes[j.tube].name,
 		State: j.state,
 		Pri:   j.pri,
 		Age:   time.Duration(now - j.created),
 		Delay: time.Duration(j.getDelay()),
 		TTR:   time.Duration(j.getTTR()),
 
+		Created: j.created,
 		Segment: j.kept.Segment,
 	}
 	if j.work != 0 {
 		w := e.works.At(j.work)
 		s.Reserves, s.Timeouts, s.Releases, s.Buries, s.Kicks = w.reserves, w.timeouts, w.releases, w.buries, w.kicks
 		if j.state == Reserved {
-			s.TimeLeft = time.Duration(e.deadline(w) - now)
+			s.At, s.Owner = e.deadline(w), e.clients[w.owner]
 		}
 	}
 	if j.state == Delayed {
-		s.TimeLeft = time.Duration(e.readyAt(slot) - now)
+		s.At = e.readyAt(slot)
 	}
-	return s, nil
+	if s.At != 0 {
+		s.TimeLeft = time.Duration(s.At - now)
+	}
+	return s
 }
 
 // Len returns the number of jobs.

@@ -75,7 +75,11 @@ func (e *Engine) reservationDue(now, at int64, slot uint32) {
 		w.timeouts++
 		w.stale = true
 		e.stats.Timeouts++
-		e.makeReady(now, e.detach(slot))
+		e.detach(slot)
+		if e.observer != nil {
+			e.tell(JobTimedOut, now, e.jobs.At(slot), Ready)
+		}
+		e.makeReady(now, slot)
 		return
 	}
 	c := e.clients[w.owner]
@@ -101,6 +105,9 @@ func (e *Engine) delayedDue(now int64, t *tube, limit int) (n int) {
 			break
 		}
 		e.leave(e.jobs.At(slot), t)
+		if e.observer != nil {
+			e.tell(JobReady, now, e.jobs.At(slot), Ready)
+		}
 		e.makeReady(now, slot)
 	}
 	e.wakeFor(t)

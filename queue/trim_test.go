@@ -47,7 +47,7 @@ func drain(t testing.TB, e *Engine, c *Client, left int) {
 		if o != Given {
 			t.Fatalf("Reserve: got %v with %d jobs", o, e.Len())
 		}
-		if err := e.Delete(c, j.ID); err != nil {
+		if err := e.Delete(testNow, c, j.ID); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,8 +86,8 @@ func TestMemoryIsUsedUp(t *testing.T) {
 			e.KickJob(testNow, held[2]),
 			e.KickJob(testNow, held[1]),
 			e.Pause(testNow, []byte("default"), time.Second),
-			e.Delete(c, held[3]),
-			e.Delete(c, held[4]),
+			e.Delete(testNow, c, held[3]),
+			e.Delete(testNow, c, held[4]),
 		} {
 			if err != nil {
 				t.Errorf("%d bytes, command %d: %v", size, i, err)
@@ -231,7 +231,7 @@ func TestTrimMeetsAll(t *testing.T) {
 		e.SetLimits(Limits{Memory: 1, Bodies: InMemoryIfRoom})
 		for range 8 {
 			i := r.IntN(len(fresh))
-			e.Delete(c, fresh[i])
+			e.Delete(testNow, c, fresh[i])
 			fresh = append(fresh[:i], fresh[i+1:]...)
 		}
 		e.trim(trimmedPut)
@@ -292,7 +292,7 @@ func TestRestoreUnderALimit(t *testing.T) {
 		}
 		for id := range e.Jobs() {
 			c := e.Connect()
-			if err := e.Delete(c, id.ID); err != nil {
+			if err := e.Delete(testNow, c, id.ID); err != nil {
 				t.Fatal(err)
 			}
 			e.Disconnect(testNow, c)

@@ -26,6 +26,7 @@ type tube struct {
 	using    int // clients
 	watching int // clients
 	kicks    int // under way
+	clears   int // under way
 
 	total   uint64 // jobs put
 	deletes uint64 // jobs deleted by command
@@ -34,6 +35,8 @@ type tube struct {
 	pause      int64       // ns; 0 if not paused
 	pauseTimer wheel.Timer // when it ends
 	restored   bool        // kept for its pause, until it is used or watched or that ends
+
+	times *Times // nil if none are kept of it
 
 	// Who waits for its jobs; see watch.go.
 	solo  *watchList // of the clients that watch this tube alone; nil until there is one
@@ -49,7 +52,7 @@ func (t *tube) offers() bool { return t.ready.len() > 0 && t.pause == 0 }
 
 // unused reports whether nothing keeps the tube.
 func (t *tube) unused() bool {
-	return t.using == 0 && t.watching == 0 && t.drafts == 0 && t.kicks == 0 && !t.restored && t.jobs == [NumStates]int{}
+	return t.using == 0 && t.watching == 0 && t.drafts == 0 && t.kicks == 0 && t.clears == 0 && !t.restored && t.jobs == [NumStates]int{}
 }
 
 // makeTube returns the tube of that name, and makes it if there is none.
@@ -74,6 +77,10 @@ func (e *Engine) makeTube(name []byte) *tube {
 	}
 	e.list = append(e.list, t)
 	e.byName[t.name] = t
+	e.keepTimesOf(t)
+	if e.observer != nil {
+		e.tellTube(TubeMade, e.hub.Now(), t, 0)
+	}
 	return t
 }
 
@@ -96,6 +103,10 @@ func (e *Engine) dropUnused(t *tube) {
 	if t.far != nil {
 		t.far.Close()
 	}
+	if e.observer != nil {
+		e.tellTube(TubeGone, e.hub.Now(), t, 0)
+	}
+	e.forgetTimesOf(t)
 	last := len(e.list) - 1
 	e.list[t.listed] = e.list[last]
 	e.list[t.listed].listed = t.listed

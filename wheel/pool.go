@@ -91,6 +91,12 @@ func (p *Pool[T]) Len() int { return p.entries.Len() }
 // the entry is removed.
 func (p *Pool[T]) Value(t Timer) *T { return &p.entries.At(uint32(t)).value }
 
+// Next returns the timer behind t of an entry that there is, or has been, in any
+// hub of the pool, and 0 behind the last; from 0 on, a walk meets each entry that
+// stays meanwhile. What its Value says of itself must tell the caller which there
+// are. O(1), but for pages that have been given back.
+func (p *Pool[T]) Next(t Timer) Timer { return Timer(p.entries.Next(uint32(t))) }
+
 // at returns when t is due.
 func (p *Pool[T]) at(t Timer) int64 { return p.entries.At(uint32(t)).at }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"spoked/internal/config"
 	"spoked/internal/daemon"
@@ -28,7 +29,7 @@ type Program struct {
 	Stdout, Stderr io.Writer
 	// Serve runs a server until it is told to stop. An error that holds a
 	// [config.ExitError] chooses the exit code.
-	Serve func(cfg config.Config, stderr io.Writer) error
+	Serve func(inv *config.Invocation, stderr io.Writer) error
 }
 
 // Run does what argv asks for and returns the exit code.
@@ -51,7 +52,7 @@ func (p *Program) Run(argv []string) int {
 	if !ok {
 		return config.ExitFailure
 	}
-	if exit.Code == config.ExitUsage {
+	if exit.Code == config.ExitUsage && !isFileError(err) {
 		io.WriteString(p.Stderr, config.Help(name))
 	}
 	return exit.Code
@@ -73,10 +74,19 @@ func (p *Program) run(name string, args []string) error {
 		_, err := io.WriteString(p.Stdout, config.Help(name))
 		return err
 	}
-	return p.Serve(inv.Config, p.Stderr)
+	return p.Serve(&inv, p.Stderr)
 }
 
-// complain prints a message the way beanstalkd does.
+// isFileError reports whether err is about a file of settings, with which the help
+// text would not help.
+func isFileError(err error) bool {
+	_, ok := errors.AsType[*config.FileError](err)
+	return ok
+}
+
+// complain prints a message the way beanstalkd does: each line of it after the name.
 func (p *Program) complain(name, text string) {
-	fmt.Fprintf(p.Stderr, "%s: %s\n", name, text)
+	for line := range strings.SplitSeq(text, "\n") {
+		fmt.Fprintf(p.Stderr, "%s: %s\n", name, line)
+	}
 }

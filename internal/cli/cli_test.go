@@ -21,7 +21,7 @@ func run(t *testing.T, args, env []string) (code int, stdout, stderr string) {
 		Env:    env,
 		Stdout: &out,
 		Stderr: &complaints,
-		Serve: func(config.Config, io.Writer) error {
+		Serve: func(*config.Invocation, io.Writer) error {
 			t.Errorf("%q: served", args)
 			return nil
 		},
@@ -102,8 +102,8 @@ func TestServe(t *testing.T) {
 			Env:    []string{"SPOKED_LOOPS=2"},
 			Stdout: &stdout,
 			Stderr: &stderr,
-			Serve: func(cfg config.Config, w io.Writer) error {
-				served = cfg
+			Serve: func(inv *config.Invocation, w io.Writer) error {
+				served = inv.Config
 				if w != &stderr {
 					t.Errorf("%s: the server does not write to stderr", test.name)
 				}
@@ -132,7 +132,7 @@ func TestNoArgv(t *testing.T) {
 	var stderr strings.Builder
 	p := cli.Program{
 		Stderr: &stderr,
-		Serve:  func(config.Config, io.Writer) error { return errors.New("out of luck") },
+		Serve:  func(*config.Invocation, io.Writer) error { return errors.New("out of luck") },
 	}
 	if got, want := p.Run(nil), config.ExitFailure; got != want {
 		t.Errorf("got exit code %d, want %d", got, want)

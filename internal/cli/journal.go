@@ -28,6 +28,8 @@ func toolFor(word string) (tool, bool) {
 		return tool{backupUse, (*Program).backup}, true
 	case "bench":
 		return tool{benchUse, (*Program).bench}, true
+	case "config":
+		return tool{configUse, (*Program).config}, true
 	}
 	return tool{}, false
 }
@@ -44,12 +46,12 @@ func (p *Program) runTool(t tool, name string, args []string) int {
 	if err == nil {
 		return config.ExitOK
 	}
-	if !errors.Is(err, errDamaged) { // that has been said
+	if !errors.Is(err, errDamaged) && !errors.Is(err, errWrong) { // that has been said
 		p.complain(name, err.Error())
 	}
 	exit, ok := errors.AsType[*config.ExitError](err)
 	switch {
-	case ok && exit.Code == config.ExitUsage:
+	case ok && exit.Code == config.ExitUsage && !isFileError(err):
 		io.WriteString(p.Stderr, help)
 		return exit.Code
 	case ok:

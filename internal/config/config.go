@@ -1,11 +1,12 @@
-// Package config turns a command line and an environment into the settings of
-// a spoked server.
+// Package config turns a command line, an environment and a file into the settings
+// of a spoked server.
 //
 // It is values only: nothing here opens a socket, logs or acts on a setting, and
-// the one look outside is at the system's list of services, for -p NAME. One
-// table of options (see [Options]) is all there is to know about a setting; the
-// flags, the environment variables and the help text are read from it, so an
-// option added to the table works, and is documented, everywhere.
+// it looks outside only at the file that it is told of, and at the system's list of
+// services, for -p NAME. One table of options (see [Options]) is all there is to
+// know about a setting; the flags, the environment variables, the keys of the file,
+// the help text and docs/config.md are made from it, so an option added to the table
+// works, and is documented, everywhere.
 //
 // Command lines are beanstalkd's: the same letters, the same way to run them
 // together, the same complaints. Each option has a long name and a variable as
@@ -28,6 +29,14 @@ const MaxJobSizeLimit = proto.LargestMaxJobSize
 
 // MaxLoops is the largest number of event loops that can be asked for.
 const MaxLoops = 256
+
+// The HTTP listener.
+const (
+	// DefaultHTTP is its address unless another is given.
+	DefaultHTTP = "127.0.0.1:11301"
+	// HTTPOff is in place of an address if there is to be none.
+	HTTPOff = "off"
+)
 
 // Compat names the beanstalkd release whose replies are reproduced.
 type Compat string
@@ -102,6 +111,20 @@ type Config struct {
 	// JournalSegmentSize is the size of one journal file in bytes.
 	JournalSegmentSize int64
 
+	// HTTP is the host and port of the HTTP listener, or [HTTPOff].
+	HTTP string
+	// HTTPExplicit says that HTTP was asked for, and is not merely the default: a
+	// server must not start without it.
+	HTTPExplicit bool
+	// HTTPTokens is the file of the tokens; empty for none.
+	HTTPTokens string
+	// HTTPInsecure lets HTTP serve other hosts without tokens.
+	HTTPInsecure bool
+	// MetricsTubes is how many tubes have metrics of their own.
+	MetricsTubes int
+	// StatsD is the host and port that metrics are sent to; empty for none.
+	StatsD string
+
 	// Compat is the beanstalkd release to be indistinguishable from.
 	Compat Compat
 	// Transport is the way to serve connections.
@@ -125,6 +148,8 @@ func Default() Config {
 		Bodies:             BodiesAuto,
 		FsyncInterval:      50 * time.Millisecond,
 		JournalSegmentSize: 10 << 20,
+		HTTP:               DefaultHTTP,
+		MetricsTubes:       1000,
 		Compat:             Compat113,
 		Transport:          defaultTransport(),
 		Loops:              1,

@@ -17,12 +17,14 @@ const helpIntro = `Use: %[1]s [OPTIONS]
      %[1]s journal stat|check|dump|repair|export [OPTIONS] DIR ...
      %[1]s backup [-b DIR] DEST
      %[1]s bench [OPTIONS] [SCENARIO ...]
+     %[1]s config [show|defaults|validate] [OPTIONS]
 
 spoked is a job queue server. It speaks beanstalkd's protocol and takes
 beanstalkd's options. The name in capitals below an option is an environment
-variable that sets it too; a flag beats the variable, and an empty variable
-counts as unset. The tools have help of their own: journal -h and backup -h, for
-the journal, and bench -h, to measure a server.
+variable that sets it too, and the long name is its key in a file (--config). A
+flag beats the variable, which beats the file, and an empty variable counts as
+unset. The tools have help of their own: journal -h and backup -h, for the
+journal, bench -h, to measure a server, and config -h, to see what is set where.
 `
 
 // helpOutro stands below the options.
@@ -30,11 +32,13 @@ const helpOutro = `
 Signals:
  TERM, INT   stop: accept nobody, finish what is under way, exit; a second one
              stops at once
+ HUP         read the files of --config and --http-token-file again, apply what
+             can be changed in a running server, and log what cannot
  USR1        drain: refuse new jobs from now on, go on serving the old ones
 
 Exit codes:
  0           stopped as asked, or -v, or -h
- 5           an option or a variable makes no sense
+ 5           an option, a variable or the file makes no sense
  10          -b: the directory cannot be used, is in use already, or is damaged
  11          -b: writing or syncing has failed while serving
  32, 33, 34  -u: users cannot be looked up; no such user; cannot become it
@@ -43,10 +47,11 @@ Exit codes:
 
 Examples:
  spoked                            serve every address of this host, port 11300
- spoked -l 127.0.0.1 -p 11301 -V   serve this host only, and say more
+ spoked -l 127.0.0.1 -p 11400 -V   serve this host only, and say more
  spoked -l unix:/run/spoked.sock   serve a unix socket
  spoked -b /var/lib/spoked -f 0    keep jobs on disk, synced before each reply
  spoked -u nobody -z 1048576       not as root, and with jobs of up to 1 MiB
+ spoked --config /etc/spoked.toml  read the options from a file
  SPOKED_LOOPS=4 spoked             set an option by its variable
 `
 

@@ -46,6 +46,7 @@ func TestOptionDefaults(t *testing.T) {
 		if o.Long == "--listen" {
 			want.Listen = value // which an empty one stands for
 		}
+		want.HTTPExplicit = o.Long == "--http"
 		if got != want {
 			t.Errorf("%s %s:\n got %+v\nwant %+v", o.Long, value, got, want)
 		}

@@ -24,12 +24,18 @@ const (
 type Invocation struct {
 	Config Config
 	Action Action
+	// File is the file that was asked for, or empty.
+	File string
 	// Warnings are messages for the user that stop nothing.
 	Warnings []string
+
+	args, env []string
+	origins   map[string]Origin // by key, of what is not at its default
 }
 
-// Parse reads a server's settings from the environment, as NAME=VALUE, and then
-// from the command line args, without the program's name, which beats it.
+// Parse reads a server's settings from a file, if there is to be one, from the
+// environment, as NAME=VALUE, which beats it, and then from the command line args,
+// without the program's name, which beats both. It keeps args and env.
 //
 // Flags act from left to right, as in beanstalkd: the last of a repeated flag
 // wins, and nothing behind -v or -h is looked at. Letters can share a word; a
@@ -39,12 +45,31 @@ type Invocation struct {
 //
 // A value given by letter is rejected in beanstalkd's words, any other in words
 // that begin with the name of the flag or variable. With an error, only the
-// warnings of the Invocation are of use: those of what came before it.
+// warnings of the Invocation are of use: those of what came before it. That of a
+// file is a [*FileError]. The file is not read for a command line that serves
+// nothing.
 func Parse(args, env []string) (Invocation, error) {
-	p := parser{
-		options: Options(),
-		inv:     Invocation{Config: Default()},
-		args:    args,
+	// The file comes first, but where it is, last.
+	first, err := parse(args, env, nil)
+	if err != nil || first.Action != ActionServe || first.File == "" {
+		return first, err
+	}
+	settings, err := readFile(first.File)
+	if err != nil {
+		return first, err
+	}
+	return parse(args, env, settings)
+}
+
+// Reload parses the same command line and environment again, with what the file
+// says now.
+func (inv *Invocation) Reload() (Invocation, error) { return Parse(inv.args, inv.env) }
+
+func parse(args, env []string, settings []setting) (Invocation, error) {
+	p := newParser()
+	p.inv.args, p.inv.env, p.args = args, env, args
+	if err := p.file(settings); err != nil {
+		return p.inv, err
 	}
 	if err := p.environment(env); err != nil {
 		return p.inv, err
@@ -69,6 +94,32 @@ type parser struct {
 	args    []string // not yet read
 }
 
+func newParser() *parser {
+	return &parser{
+		options: Options(),
+		inv:     Invocation{Config: Default(), origins: make(map[string]Origin)},
+	}
+}
+
+// set has the option take a value from there.
+func (p *parser) set(o *Option, from Origin, value string) error {
+	before := p.inv.Config
+	if o.again != nil && from.Level == LevelFlag {
+		o.again(&p.inv.Config)
+	} else if err := o.set(&p.inv, value); err != nil {
+		return err
+	}
+	if key := o.Key(); key != "" {
+		p.inv.origins[key] = from
+	}
+	for i := range p.options { // one may change another
+		if other := &p.options[i]; other.get != nil && other.get(&before) != other.get(&p.inv.Config) {
+			p.inv.origins[other.Key()] = from
+		}
+	}
+	return nil
+}
+
 // next takes the next word of the command line; there must be one.
 func (p *parser) next() string {
 	word := p.args[0]
@@ -86,7 +137,8 @@ func (p *parser) environment(env []string) error {
 			ours[name] = value
 		}
 	}
-	for _, option := range p.options {
+	for i := range p.options {
+		option := &p.options[i]
 		value, ok := ours[option.Env]
 		if !ok {
 			continue
@@ -96,9 +148,12 @@ func (p *parser) environment(env []string) error {
 			p.inv.warn("%s: ignoring a service link: %s", option.Env, value)
 			continue
 		}
-		if err := option.set(&p.inv, value); err != nil {
+		if err := p.set(option, Origin{Level: LevelEnvironment, Where: option.Env}, value); err != nil {
 			return fmt.Errorf("%s: %w", option.Env, err)
 		}
+	}
+	for _, name := range []string{"SPOKED_SERVER", "SPOKED_TOKEN"} { // what clients need
+		delete(ours, name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(ours)) {
 		p.inv.warn("ignoring unknown variable: %s", name)
@@ -136,7 +191,7 @@ func (p *parser) long(word string) error {
 		return fmt.Errorf("flag takes no argument: %s", word)
 	}
 	if option.Value == "" {
-		return option.set(&p.inv, "1")
+		return p.set(option, flagOrigin(flag), "1")
 	}
 	if !inWord && len(p.args) == 0 {
 		return fmt.Errorf("flag requires an argument: %s", flag)
@@ -144,7 +199,7 @@ func (p *parser) long(word string) error {
 	if !inWord {
 		value = p.next()
 	}
-	if err := option.set(&p.inv, value); err != nil {
+	if err := p.set(option, flagOrigin(flag), value); err != nil {
 		return fmt.Errorf("%s: %w", flag, err)
 	}
 	return nil
@@ -162,7 +217,7 @@ func (p *parser) letters(word string) error {
 		if option.Value != "" {
 			return p.letterValue(option, word[i+1:])
 		}
-		if err := option.set(&p.inv, "1"); err != nil {
+		if err := p.set(option, flagOrigin(flag), "1"); err != nil {
 			return err
 		}
 	}
@@ -171,23 +226,23 @@ func (p *parser) letters(word string) error {
 
 // letterValue acts on a letter whose value is the rest of its word or, if
 // nothing is left of that, the next word.
-func (p *parser) letterValue(option Option, rest string) error {
+func (p *parser) letterValue(option *Option, rest string) error {
 	if rest != "" {
-		return option.set(&p.inv, rest)
+		return p.set(option, flagOrigin(option.Short), rest)
 	}
 	if len(p.args) == 0 {
 		return fmt.Errorf("flag requires an argument: %s", option.Short)
 	}
-	return option.set(&p.inv, p.next())
+	return p.set(option, flagOrigin(option.Short), p.next())
 }
 
 // find returns the option with a flag of this name, dashes included.
-func (p *parser) find(flag string) (Option, bool) {
+func (p *parser) find(flag string) (*Option, bool) {
 	i := slices.IndexFunc(p.options, func(o Option) bool {
 		return o.Short == flag || o.Long == flag
 	})
 	if i < 0 {
-		return Option{}, false
+		return nil, false
 	}
-	return p.options[i], true
+	return &p.options[i], true
 }

@@ -67,6 +67,12 @@ func TestParseFlags(t *testing.T) {
 		{"--compat=1.12 --compat=1.13", config.Default()},
 		{"--loops 256", with(func(c *config.Config) { c.Loops = config.MaxLoops })},
 		{"--transport net", with(func(c *config.Config) { c.Transport = config.TransportNet })},
+		{"--http off", with(func(c *config.Config) { c.HTTP, c.HTTPExplicit = config.HTTPOff, true })},
+		{"--http :0 --http-token-file F --http-insecure", with(func(c *config.Config) {
+			c.HTTP, c.HTTPExplicit, c.HTTPTokens, c.HTTPInsecure = ":0", true, "F", true
+		})},
+		{"--http [::1]:80", with(func(c *config.Config) { c.HTTP, c.HTTPExplicit = "[::1]:80", true })},
+		{"--metrics-tubes 0 --statsd a.example:8125", with(func(c *config.Config) { c.MetricsTubes, c.StatsD = 0, "a.example:8125" })},
 		{"--verbose -V --log-format json", with(func(c *config.Config) { c.Verbosity, c.LogFormat = 2, config.LogJSON })},
 	}
 	for _, test := range tests {
@@ -137,6 +143,11 @@ func TestParseErrors(t *testing.T) {
 		{[]string{"--port", "-1"}, "--port: invalid port: -1"},
 		{[]string{"--max-job-size=1k"}, "--max-job-size: invalid size: 1k"},
 		{[]string{"--compat", "1.11"}, "--compat: invalid version: 1.11 (want one of [1.12 1.13])"},
+		{[]string{"--http", "localhost"}, "--http: invalid address: localhost (want HOST:PORT or off)"},
+		{[]string{"--http", "h:65536"}, "--http: invalid address: h:65536 (want HOST:PORT or off)"},
+		{[]string{"--http-token-file="}, "--http-token-file: invalid file: "},
+		{[]string{"--statsd=off"}, "--statsd: invalid address: off (want HOST:PORT)"},
+		{[]string{"--metrics-tubes", "-1"}, "--metrics-tubes: invalid number: -1"},
 		{[]string{"--loops", "0"}, "--loops: invalid number: 0 (want 1 to 256)"},
 		{[]string{"--loops", "257"}, "--loops: invalid number: 257 (want 1 to 256)"},
 		{[]string{"--loops", "two"}, "--loops: invalid number: two (want 1 to 256)"},
@@ -179,11 +190,14 @@ func TestParseEnvironment(t *testing.T) {
 				"SPOKED_TRANSPORT=net", "SPOKED_VERBOSE=2", "SPOKED_LOG_FORMAT=json",
 				"SPOKED_NO_FSYNC=1", "SPOKED_FSYNC_INTERVAL=3",
 				"SPOKED_MEMORY=7", "SPOKED_BODIES=disk",
+				"SPOKED_HTTP=h:1", "SPOKED_HTTP_TOKEN_FILE=F", "SPOKED_HTTP_INSECURE=1",
+				"SPOKED_METRICS_TUBES=2", "SPOKED_STATSD=h:3",
 			},
 			want: config.Config{
 				Listen: "::1", Port: 1, User: "u", MaxJobSize: 2, Memory: 7, Bodies: config.BodiesDisk,
 				Journal: "DIR", FsyncInterval: 3 * time.Millisecond, NoFsync: true, JournalSegmentSize: 4,
 				Compat: config.Compat112, Transport: config.TransportNet, Loops: 5,
+				HTTP: "h:1", HTTPExplicit: true, HTTPTokens: "F", HTTPInsecure: true, MetricsTubes: 2, StatsD: "h:3",
 				Verbosity: 2, LogFormat: config.LogJSON,
 			},
 		},

@@ -25,9 +25,10 @@ import (
 // server stops.
 const gracePeriod = 5 * time.Second
 
-// Run serves as cfg says until the process is told to stop, and logs to
+// Run serves as inv says until the process is told to stop, and logs to
 // stderr. Its error may hold a config.ExitError.
-func Run(cfg config.Config, stderr io.Writer) error {
+func Run(inv *config.Invocation, stderr io.Writer) error {
+	cfg := inv.Config
 	log := newLogger(cfg, stderr)
 	defer log.Sync()
 

@@ -29,7 +29,7 @@ func (b *belt) turn(n int) {
 		for range n {
 			b.newest = b.put(e, "belt", 0, strings.Repeat("x", 300))
 			if b.newest > beltLength {
-				if err := e.Delete(b.user, b.newest-beltLength); err != nil {
+				if err := e.Delete(b.now, b.user, b.newest-beltLength); err != nil {
 					b.t.Error(err)
 				}
 			}

@@ -156,7 +156,7 @@ func (l *live) churn(id uint64) {
 	gone := false
 	for range 5000 {
 		l.turn(func(e *queue.Engine) {
-			e.Delete(l.user, l.put(e, "churn", 0, strings.Repeat("c", 500)))
+			e.Delete(l.now, l.user, l.put(e, "churn", 0, strings.Repeat("c", 500)))
 			to = l.peek(e, id).Place
 			gone = l.j.Stats().Oldest > uint64(from.Segment)
 		})
@@ -233,7 +233,7 @@ func TestFetchOfWhatIsDeleted(t *testing.T) {
 		files.holdOnce()
 		l.turn(func(e *queue.Engine) { c = l.fetch(l.peek(e, id)) })
 		<-files.held
-		l.turn(func(e *queue.Engine) { e.Delete(l.user, id) })
+		l.turn(func(e *queue.Engine) { e.Delete(l.now, l.user, id) })
 		if again {
 			l.churn(other)
 		}
@@ -415,7 +415,7 @@ func TestStoredBodiesOutliveARestart(t *testing.T) {
 					body := fmt.Sprint("body ", n, i, strings.Repeat("y", i))
 					want[l.put(e, "kept", time.Duration(i%20)*time.Hour, body)] = body
 				}
-				e.Delete(l.user, l.put(e, "churn", 0, strings.Repeat("c", 300)))
+				e.Delete(l.now, l.user, l.put(e, "churn", 0, strings.Repeat("c", 300)))
 			})
 			time.Sleep(50 * time.Microsecond)
 		}

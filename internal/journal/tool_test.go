@@ -136,7 +136,7 @@ func filled(t *testing.T) string {
 	l.put(e, "default", 0, "gone")
 	l.bury(e, 4)
 	l.bury(e, 3)
-	if err := errors.Join(e.Delete(l.user, 5), e.Pause(l.now, []byte("emails"), time.Hour)); err != nil {
+	if err := errors.Join(e.Delete(l.now, l.user, 5), e.Pause(l.now, []byte("emails"), time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	turn()
@@ -144,7 +144,7 @@ func filled(t *testing.T) string {
 		l.put(e, "bulk", 0, strings.Repeat("x", 1000))
 		turn()
 	}
-	if err := e.Delete(l.user, l.put(e, "bulk", 0, "")); err != nil {
+	if err := e.Delete(l.now, l.user, l.put(e, "bulk", 0, "")); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(k.Finish((*persist.Batch).Write), k.Close()); err != nil {

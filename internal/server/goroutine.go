@@ -124,8 +124,10 @@ func (g *goroutines) start(conn net.Conn) {
 
 func (g *goroutines) settled() { g.progress.Broadcast() }
 
-func (g *goroutines) attend() {
-	g.settle(g.server.clock.now())
+func (g *goroutines) attend() { g.follow(g.server.clock.now()) }
+
+func (g *goroutines) follow(now int64) {
+	g.settle(now)
 	g.launch(nil)
 }
 
@@ -136,8 +138,7 @@ func (g *goroutines) tick() {
 	defer s.mu.Unlock()
 	g.armed = 0
 	g.behind = false
-	g.settle(s.clock.now())
-	g.launch(nil)
+	g.follow(s.clock.now())
 }
 
 // settle ends everything done under the mutex: it lets time pass, sees to the

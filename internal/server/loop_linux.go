@@ -157,6 +157,27 @@ func (t *loops) attend() {
 	}
 }
 
+// pass is done in the stead of the loops, but not of one that is behind already.
+func (t *loops) pass(now int64) {
+	if t.behind == nil {
+		t.server.service.Advance(now, dueLimit)
+	}
+}
+
+// follow rings a loop if one has anything to do.
+func (t *loops) follow(int64) {
+	s := t.server
+	s.commit(false)
+	s.ebb()
+	next, ok := s.service.Next()
+	for _, l := range t.loop {
+		ok = ok && next < l.deadline
+	}
+	if ok || s.service.Stirred() {
+		t.attend()
+	}
+}
+
 func (t *loops) settled() {
 	for _, l := range t.loop {
 		l.ring()

@@ -74,10 +74,15 @@ type Server struct {
 	service *session.Service
 	serving transport
 	closed  bool
+	started bool  // Serve has been called
+	ended   bool  // it has done all it does
 	failure error // of the journal
 	tide    tide
+	more    chan struct{} // closed when the journal has settled more; nil if nobody waits for that
 
 	failed atomic.Bool // no more replies may leave
+
+	over chan struct{} // closed when the server has ended or failed
 }
 
 // transport is what Serve starts.
@@ -93,6 +98,12 @@ type transport interface {
 	// attend tells that sessions have got output other than by a turn. The
 	// server's mutex is held.
 	attend()
+	// pass lets a portion happen of what is due and of what is under way, unless
+	// somebody is at it already. The server's mutex is held.
+	pass(now int64)
+	// follow sees to what comes of something that was done outside of a turn. The
+	// server's mutex is held.
+	follow(now int64)
 }
 
 // New returns a server.
@@ -101,7 +112,7 @@ func New(opts Options) *Server {
 		opts.Log = zap.NewNop()
 	}
 	opts.Loops = max(1, opts.Loops)
-	s := &Server{opts: opts, log: opts.Log, clock: newClock()}
+	s := &Server{opts: opts, log: opts.Log, clock: newClock(), over: make(chan struct{})}
 	if opts.Journal != nil {
 		opts.Session.Engine, opts.Session.Journal = opts.Journal.Engine(), opts.Journal
 	}
@@ -113,6 +124,7 @@ func New(opts Options) *Server {
 // until Shutdown or Close; it then returns ErrServerClosed. It can be called
 // once.
 func (s *Server) Serve(l net.Listener) error {
+	defer s.end()
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -126,10 +138,11 @@ func (s *Server) Serve(l net.Listener) error {
 		return err
 	}
 	if j := s.opts.Journal; j != nil {
-		if err := j.Start(&s.mu, t.settled, t.attend, s.fail); err != nil {
+		if err := j.Start(&s.mu, s.settled, t.attend, s.fail); err != nil {
 			return err
 		}
 	}
+	s.begin()
 	if s.opts.Ready != nil {
 		s.opts.Ready()
 	}
@@ -142,6 +155,7 @@ func (s *Server) Serve(l net.Listener) error {
 		s.service.Advance(s.clock.now(), dueLimit)
 		s.commit(false)
 	}
+	s.ended = true
 	if s.failure != nil {
 		return s.failure
 	}
@@ -170,6 +184,7 @@ func (s *Server) maySend(batch uint64) bool {
 func (s *Server) fail(err error) {
 	s.failure = err
 	s.failed.Store(true)
+	s.finish()
 	go s.Close()
 }
 
@@ -184,11 +199,18 @@ func (s *Server) newTransport(l net.Listener) (transport, error) {
 	return newGoroutines(s, l), nil
 }
 
-// Drain has all further puts refused, for good.
+// Drain has all further puts refused, until Undrain.
 func (s *Server) Drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.service.Drain()
+}
+
+// Undrain has puts taken again.
+func (s *Server) Undrain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.service.Undrain()
 }
 
 // Shutdown stops accepting and reading, and closes each connection when the

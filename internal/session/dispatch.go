@@ -124,8 +124,8 @@ func reserveJob(s *Session, now int64, cmd *proto.Command) {
 	s.send(j, true)
 }
 
-func deleteJob(s *Session, _ int64, cmd *proto.Command) {
-	s.done(s.service.engine.Delete(s.client, cmd.ID), proto.Deleted)
+func deleteJob(s *Session, now int64, cmd *proto.Command) {
+	s.done(s.service.engine.Delete(now, s.client, cmd.ID), proto.Deleted)
 }
 
 func release(s *Session, now int64, cmd *proto.Command) {

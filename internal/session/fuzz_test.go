@@ -87,7 +87,7 @@ func (v *virtual) empty() error {
 	e := v.service.Engine()
 	c := e.Connect()
 	for id := range uint64(1000) {
-		_ = e.Delete(c, id) // most do not exist
+		_ = e.Delete(v.now, c, id) // most do not exist
 	}
 	e.Disconnect(v.now, c)
 	s := e.Stats()

@@ -17,7 +17,8 @@ type Service struct {
 	counted [proto.NumOps]uint64 // commands, for stats
 
 	cmd     proto.Command    // scratch: each Feed decodes into it
-	deliver func(queue.Wake) // the method of that name; a value made once
+	now     int64            // instant of what is being done
+	deliver func(queue.Wake) // the method wake; a value made once
 	yield   bool             // the present Feed is to end
 	woken   []*Session       // got output outside of their own Feed
 	self    *Session         // its HalfClose is under way
@@ -101,9 +102,23 @@ func (v *Service) Engine() *queue.Engine { return v.engine }
 // Advance lets happen what is due at or before now, and goes on with long
 // commands, about limit steps at most. It reports whether there is more.
 func (v *Service) Advance(now int64, limit int) (more bool) {
+	v.now = now
 	more = v.engine.Advance(now, limit)
 	v.engine.TakeWakes(v.deliver)
 	return more
+}
+
+// Do runs f, which uses the engine at the instant now as it likes, and tells
+// clients what has come of it. It returns the batch of the journal that an answer
+// which depends on that has to wait for; 0 without a journal.
+func (v *Service) Do(now int64, f func(e *queue.Engine, now int64)) (batch uint64) {
+	v.now = now
+	f(v.engine, now)
+	v.engine.TakeWakes(v.deliver)
+	if j := v.opts.Journal; j != nil {
+		return j.Newest()
+	}
+	return 0
 }
 
 // Unfinished reports whether Advance has something to do that waits for nothing.
@@ -116,6 +131,12 @@ func (v *Service) Next() (at int64, ok bool) { return v.engine.Next() }
 // Drain has all further puts refused.
 func (v *Service) Drain() { v.engine.Drain() }
 
+// Undrain has puts taken again.
+func (v *Service) Undrain() { v.engine.Undrain() }
+
+// Stirred reports whether TakeWoken has anything to tell.
+func (v *Service) Stirred() bool { return len(v.woken) > 0 }
+
 // TakeWoken calls f for each session that has been given output since the
 // last call other than by its own Feed or HalfClose.
 func (v *Service) TakeWoken(f func(*Session)) {
@@ -126,9 +147,21 @@ func (v *Service) TakeWoken(f func(*Session)) {
 	v.woken = v.woken[:0]
 }
 
+// A Guest is who has attached a client to the engine that no session has, as its
+// Data. It is told how the client's waits end.
+type Guest interface {
+	// Woken is called while the engine is in use, which it must not call. The
+	// body of w.Job is borrowed until it returns.
+	Woken(now int64, w queue.Wake)
+}
+
 // wake tells a client how its wait has ended.
 func (v *Service) wake(w queue.Wake) {
-	s := w.Client.Data.(*Session)
+	s, ok := w.Client.Data.(*Session)
+	if !ok {
+		w.Client.Data.(Guest).Woken(v.now, w)
+		return
+	}
 	s.open()
 	begin := len(s.out)
 	s.answer(w)

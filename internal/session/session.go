@@ -58,7 +58,7 @@ func (s *Session) ID() uint64 { return s.id }
 // Close ends the conversation: what the client had reserved becomes ready,
 // and a put of which the body has not arrived is dropped.
 func (s *Session) Close(now int64) {
-	s.closed = true
+	s.closed, s.service.now = true, now
 	if s.Receiving() {
 		s.service.engine.Abandon(&s.draft)
 	}
@@ -125,7 +125,7 @@ func (s *Session) TakeOutput() []byte {
 func (s *Session) Feed(now int64, in []byte, limit int) (n, commands int) {
 	v := s.service
 	cmd := &v.cmd
-	v.yield = false
+	v.now, v.yield = now, false
 	s.open()
 	for n < len(in) && commands < limit && !v.yield && !s.quit && !s.Waiting() && len(s.out) < outputLimit {
 		k, event := s.decoder.Next(in[n:], cmd)

@@ -1,0 +1,236 @@
+package manage
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"spoked/queue"
+)
+
+// Tubes returns the names of the tubes that begin with prefix, sorted. It holds
+// the mutex for some nanoseconds for each tube there is.
+func (m *Manager) Tubes(prefix string) []string {
+	var names []string
+	m.server.View(func(e *queue.Engine, _ int64) {
+		for name := range e.Tubes() {
+			if strings.HasPrefix(name, prefix) {
+				names = append(names, name)
+			}
+		}
+	})
+	slices.Sort(names)
+	return names
+}
+
+// TubeStats calls f with the counts of the named tubes, in that order, and leaves
+// out those that have gone. It takes them in portions, so they may be of
+// different moments.
+func (m *Manager) TubeStats(ctx context.Context, names []string, f func(queue.TubeStats)) error {
+	p := newPace()
+	for len(names) > 0 {
+		n := 0
+		stats := make([]queue.TubeStats, 0, min(len(names), p.work))
+		err := m.portion(ctx, &p, m.view, func(e *queue.Engine, now int64) {
+			for ; n < min(len(names), p.work); n++ {
+				if s, err := e.TubeStats(now, []byte(names[n])); err == nil {
+					stats = append(stats, s)
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+		names = names[n:]
+		for _, s := range stats {
+			f(s)
+		}
+	}
+	return nil
+}
+
+// Tube returns the counts of a tube.
+func (m *Manager) Tube(tube string) (s queue.TubeStats, err error) {
+	m.server.View(func(e *queue.Engine, now int64) { s, err = e.TubeStats(now, []byte(tube)) })
+	return s, err
+}
+
+// oldestLooks is how many jobs of a tube are looked at for the oldest.
+const oldestLooks = 2_000_000
+
+// OldestReady returns the instant at which the oldest of the ready jobs of a
+// tube was put, and false if there is none, or there are so many that looking
+// would take too long. The instant is of a moment in which jobs come and go: one
+// that is moved in the heap while it is looked through can be missed.
+func (m *Manager) OldestReady(ctx context.Context, tube string) (created int64, ok bool, err error) {
+	created = math.MaxInt64
+	pos, end := 0, false
+	p := newPace()
+	for !end && pos < oldestLooks {
+		err := m.portion(ctx, &p, m.view, func(e *queue.Engine, _ int64) {
+			var c int64
+			c, end = e.OldestReady(tube, &pos, p.work)
+			created = min(created, c)
+		})
+		if err != nil {
+			return 0, false, err
+		}
+	}
+	return created, end && created != math.MaxInt64, nil
+}
+
+// Pause keeps the jobs of a tube from being reserved for so long, or with 0 ends
+// its pause. It returns the tube's counts.
+func (m *Manager) Pause(ctx context.Context, tube string, d time.Duration) (s queue.TubeStats, err error) {
+	err = m.do(ctx, func(e *queue.Engine, now int64) error {
+		if err := e.Pause(now, []byte(tube), d); err != nil {
+			return err
+		}
+		// A tube that was there for its pause alone has gone.
+		if s, err = e.TubeStats(now, []byte(tube)); err != nil {
+			s = queue.TubeStats{Name: tube}
+		}
+		return nil
+	})
+	return s, err
+}
+
+// Clear deletes the jobs of a tube that are in one of those states, and returns
+// how many. If ctx ends, the clear goes on.
+func (m *Manager) Clear(ctx context.Context, tube string, states queue.StateSet) (n int, err error) {
+	return m.long(ctx, func(e *queue.Engine, now int64, c *queue.Client) (uint32, bool, error) {
+		return e.Clear(now, c, []byte(tube), states)
+	})
+}
+
+// DeleteTube deletes all jobs of a tube, those that are reserved included, and
+// ends its pause. It returns how many jobs there were.
+func (m *Manager) DeleteTube(ctx context.Context, tube string) (n int, err error) {
+	return m.long(ctx, func(e *queue.Engine, now int64, c *queue.Client) (uint32, bool, error) {
+		s, err := e.TubeStats(now, []byte(tube))
+		if err != nil {
+			return 0, false, err
+		}
+		e.Use(c, []byte(tube)) // keeps it
+		n, done, err := e.Clear(now, c, []byte(tube), queue.AllStates)
+		if err == nil && s.Pause > 0 {
+			err = e.Pause(now, []byte(tube), 0)
+		}
+		return n, done, err
+	})
+}
+
+// Kick makes buried jobs of a tube ready, or else delayed ones, at most so many.
+// If ctx ends, it goes on.
+func (m *Manager) Kick(ctx context.Context, tube string, count uint32) (n int, err error) {
+	return m.long(ctx, func(e *queue.Engine, now int64, c *queue.Client) (uint32, bool, error) {
+		if _, err := e.TubeStats(now, []byte(tube)); err != nil {
+			return 0, false, err
+		}
+		e.Use(c, []byte(tube))
+		n, done := e.Kick(now, c, count)
+		return n, done, nil
+	})
+}
+
+// long does what may take several portions: f begins it for a client, which is
+// woken when it is done unless it is done at once.
+func (m *Manager) long(ctx context.Context, f func(e *queue.Engine, now int64, c *queue.Client) (uint32, bool, error)) (int, error) {
+	g := newGuest()
+	var c *queue.Client
+	var n uint32
+	var done bool
+	var err error
+	batch := m.server.Do(func(e *queue.Engine, now int64) {
+		c = e.Attach()
+		c.Data = g
+		if n, done, err = f(e, now, c); done || err != nil {
+			e.Disconnect(now, c)
+			c = nil
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	if !done {
+		var ended error
+		select {
+		case w := <-g.woken:
+			n = w.Count
+		case <-ctx.Done():
+			ended = context.Cause(ctx)
+		case <-m.stopping:
+			ended = ErrStopping
+		}
+		batch = m.server.Do(func(e *queue.Engine, now int64) { e.Disconnect(now, c) })
+		if ended != nil {
+			return 0, ended
+		}
+	}
+	return int(n), m.server.Await(ctx, batch)
+}
+
+// Status is the counts of all.
+type Status struct {
+	queue.Stats
+	BodyBytes int64
+	Draining  bool
+}
+
+// Status returns the counts of all.
+func (m *Manager) Status() (s Status) {
+	m.server.View(func(e *queue.Engine, _ int64) {
+		s = Status{Stats: e.Stats(), BodyBytes: e.BodyBytes(), Draining: e.Draining()}
+	})
+	return s
+}
+
+// Drain has puts refused from now on, or taken again.
+func (m *Manager) Drain(on bool) {
+	m.server.Do(func(e *queue.Engine, _ int64) {
+		if on {
+			e.Drain()
+		} else {
+			e.Undrain()
+		}
+	})
+}
+
+// A Connection is a client of the engine.
+type Connection struct {
+	Data             any // the session's, or nothing that says anything
+	Attached         bool
+	Using            string
+	Watching         []string // the first of them
+	Watched, Held    int
+	Producer, Worker bool
+	Waiting          bool
+}
+
+// Connections calls f with each client of the engine, those that are no
+// connections included, while the mutex is held: f must be quick. It stops when
+// f returns false.
+func (m *Manager) Connections(watching int, f func(Connection) bool) {
+	m.server.View(func(e *queue.Engine, _ int64) {
+		for c := range e.EachClient() {
+			if c == m.holder {
+				continue
+			}
+			k := Connection{
+				Data: c.Data, Attached: c.Attached(), Using: c.Used(), Watched: c.Watching(), Held: c.Held(),
+				Producer: c.Producer(), Worker: c.Worker(), Waiting: c.Waiting(),
+			}
+			for name := range c.Watched() {
+				if len(k.Watching) == watching {
+					break
+				}
+				k.Watching = append(k.Watching, name)
+			}
+			if !f(k) {
+				return
+			}
+		}
+	})
+}

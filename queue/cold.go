@@ -243,6 +243,7 @@ func (e *Engine) endCold(now int64, timer wheel.Timer) {
 	j := e.jobAt(coldBit | uint32(timer))
 	t := e.tubes[j.tube]
 	t.deletes++
+	e.stats.Deletes++
 	e.recordEnd(&j)
 	if e.observer != nil {
 		e.tell(JobDeleted, now, &j, Delayed)

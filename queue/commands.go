@@ -213,6 +213,7 @@ func (e *Engine) Delete(now int64, c *Client, id uint64) error {
 func (e *Engine) end(now int64, slot uint32) {
 	j := e.jobs.At(slot)
 	e.tubes[j.tube].deletes++
+	e.stats.Deletes++
 	e.recordEnd(j)
 	if e.observer != nil {
 		e.tell(JobDeleted, now, j, j.state)

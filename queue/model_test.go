@@ -25,7 +25,7 @@ type model struct {
 	waiting []*modelClient // oldest first
 	wakes   []wake
 
-	total, timeouts, connections uint64
+	total, deletes, timeouts, connections uint64
 }
 
 type modelTube struct {
@@ -382,6 +382,7 @@ func (m *model) delete(c *modelClient, id uint64) error {
 	}
 	m.jobs = remove(m.jobs, j)
 	j.tube.deletes++
+	m.deletes++
 	m.drop(j.tube)
 	return nil
 }
@@ -498,6 +499,7 @@ func (m *model) next() (at int64, happen func()) {
 func (m *model) stats() queue.Stats {
 	s := queue.Stats{
 		TotalJobs:        m.total,
+		Deletes:          m.deletes,
 		Timeouts:         m.timeouts,
 		Tubes:            len(m.tubes),
 		Connections:      len(m.clients),

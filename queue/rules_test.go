@@ -727,6 +727,7 @@ func TestCounters(t *testing.T) {
 	s.want("Stats", s.engine.Stats(), queue.Stats{
 		Jobs:             [4]int{queue.Reserved: 1},
 		TotalJobs:        2,
+		Deletes:          1,
 		Tubes:            2,
 		Connections:      4,
 		Producers:        1,

@@ -12,6 +12,7 @@ type Stats struct {
 	Urgent int            // ready now, with a priority below UrgentBelow
 
 	TotalJobs uint64 // put
+	Deletes   uint64 // jobs deleted by command
 	Timeouts  uint64 // reservations that ran out
 
 	Tubes            int

@@ -728,6 +728,7 @@ func TestCounters(t *testing.T) {
 		Jobs:             [4]int{queue.Reserved: 1},
 		TotalJobs:        2,
 		Deletes:          1,
+		Reserves:         2,
 		Tubes:            2,
 		Connections:      4,
 		Producers:        1,
@@ -743,6 +744,7 @@ func TestCounters(t *testing.T) {
 		Watching:  2,
 		Waiting:   1,
 		Deletes:   1,
+		Reserves:  2,
 	})
 }
 

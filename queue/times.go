@@ -34,16 +34,19 @@ var bounds = [4]uint64{8589934592000000000, 10215211334214395865, 12148001999904
 func bound(k int) uint64 { return bounds[k&3] >> (33 - k>>2) }
 
 // Add counts d; less than 0 counts as 0. O(1).
-func (h *Histogram) Add(d time.Duration) {
-	h.Count++
+func (h *Histogram) Add(d time.Duration) { h.AddMany(d, 1) }
+
+// AddMany is n times Add. O(1).
+func (h *Histogram) AddMany(d time.Duration, n uint64) {
+	h.Count += n
 	if d <= 0 {
-		h.Zero++
+		h.Zero += n
 		return
 	}
-	h.Sum += float64(d)
+	h.Sum += float64(d) * float64(n)
 	v := uint64(d)
 	if v <= bounds[0]>>(33+20) {
-		h.Zero++
+		h.Zero += n
 		return
 	}
 	// From its length follows the second, or power of two of these, that it is
@@ -54,7 +57,7 @@ func (h *Histogram) Add(d time.Duration) {
 	}
 	for k++; v > bound(k); k++ { // three times at most
 	}
-	h.buckets[k-firstBucket]++
+	h.buckets[k-firstBucket] += n
 }
 
 // Buckets yields the number of each bucket that is not empty, and its count, in

@@ -74,6 +74,8 @@ type Journal struct {
 	retrying bool
 	full     bool // the log says so
 	bodies   bodies
+	did      uint64          // chores
+	syncs    queue.Histogram // how long they took
 
 	// SyncLater:
 	written  uint64        // newest batch written
@@ -141,6 +143,24 @@ func (j *Journal) Settled() uint64 { return j.settled.Load() }
 // Stats returns the journal's figures.
 func (j *Journal) Stats() persist.Stats { return j.keep.Stats() }
 
+// Figures are what there is to know of a journal that runs.
+type Figures struct {
+	persist.Stats
+	Newest, Settled uint64          // batches: begun, and those that replies do not wait for any more
+	Syncs           queue.Histogram // how long they took
+	Chores          uint64          // works on files beside the log that have been done
+	Fetches         int             // bodies that are being read, or are to be
+	Failed          bool            // something could not be written or synced
+}
+
+// Figures returns the journal's figures. O(segments).
+func (j *Journal) Figures() Figures {
+	return Figures{
+		Stats: j.keep.Stats(), Newest: j.keep.Newest(), Settled: j.settled.Load(),
+		Syncs: j.syncs, Chores: j.did, Fetches: len(j.bodies.fetches) + j.bodies.busy, Failed: j.failed,
+	}
+}
+
 // Commit ends a turn: what it has recorded is written, or given to the syncer.
 // It must be called before replies leave. If nobody but those who wait for it
 // has anything to do, alone, it is synced at once: that spares them the way to
@@ -188,6 +208,7 @@ func (j *Journal) relieve() {
 		did := j.syncNow(b) || b != nil
 		for c := j.keep.Chore(); c != nil && !j.failed; c = j.keep.Chore() {
 			did = true
+			j.did++
 			if err := j.keep.Done(c, c.Run()); err != nil {
 				j.giveUp(err)
 			}
@@ -273,6 +294,7 @@ func (j *Journal) work() {
 		err := c.Run()
 		j.mu.Lock()
 		j.done()
+		j.did++
 		j.bodies.forget(j.keep.Oldest())
 		if fatal := j.keep.Done(c, err); fatal != nil {
 			j.giveUp(fatal)
@@ -296,9 +318,12 @@ func (j *Journal) syncAlways() {
 		for b := j.cut(); b != nil; b = j.cut() {
 			j.began()
 			j.mu.Unlock()
+			begin := time.Now()
 			err := b.WriteSync()
+			took := time.Since(begin)
 			j.mu.Lock()
 			j.done()
+			j.syncs.Add(took)
 			j.synced(b, err)
 		}
 		j.syncing = false
@@ -314,7 +339,10 @@ func (j *Journal) syncAlways() {
 func (j *Journal) syncNow(b *persist.Batch) bool {
 	if j.mode == persist.SyncAlways {
 		if b != nil {
-			j.synced(b, b.WriteSync())
+			begin := time.Now()
+			err := b.WriteSync()
+			j.syncs.Add(time.Since(begin))
+			j.synced(b, err)
 		}
 		return b != nil
 	}
@@ -328,10 +356,12 @@ func (j *Journal) syncNow(b *persist.Batch) bool {
 	}
 	p := j.keep.Unsynced()
 	if p != nil && j.mode == persist.SyncLater {
+		begin := time.Now()
 		if err := p.Sync(); err != nil {
 			j.giveUp(err)
 			return false
 		}
+		j.syncs.Add(time.Since(begin))
 		j.keep.Synced(p.Position)
 	}
 	j.settled.Store(j.written)
@@ -420,9 +450,13 @@ func (j *Journal) syncLater() {
 		if p != nil {
 			err = p.Sync()
 		}
-		j.lasts = max(time.Since(begin), j.lasts*15/16)
+		took := time.Since(begin)
+		j.lasts = max(took, j.lasts*15/16)
 		j.mu.Lock()
 		j.done()
+		if p != nil {
+			j.syncs.Add(took)
+		}
 		j.passed(p, err)
 		j.mu.Unlock()
 	}

@@ -93,6 +93,7 @@ func rawAccept(listener int) (fd int, errno syscall.Errno) {
 }
 
 func (l *loop) pauseAccept(err error) {
+	l.server.unaccepted.Add(1)
 	if !l.failing {
 		l.failing = true
 		l.server.log.Warn("cannot accept connections; those open are served", zap.Error(err))

@@ -35,6 +35,8 @@ type goroutines struct {
 	behind   bool  // there is more to be done than fits into one go: the timer sees to it
 	quitting bool
 	progress *sync.Cond // the journal has settled more, or failed
+	times    timing     // of all connections
+	turns    uint64     // goes of any of them
 }
 
 const (
@@ -56,6 +58,8 @@ type stream struct {
 	out        []byte        // to be written
 	needs      uint64        // batch of the journal that must be settled before
 	flushing   bool          // a goroutine is writing
+	tally      session.Tally // of what is executed, if Options.Latencies,
+	began      int64         // since this instant
 	eof        bool
 	last       bool // to be closed when out has been written
 	closed     bool
@@ -78,6 +82,7 @@ func (g *goroutines) serve() error {
 		if errors.Is(err, net.ErrClosed) {
 			break
 		}
+		g.server.unaccepted.Add(1)
 		if time.Since(warned) > time.Minute {
 			warned = time.Now()
 			g.server.log.Warn("cannot accept connections; those open are served", zap.Error(err))
@@ -121,6 +126,14 @@ func (g *goroutines) start(conn net.Conn) {
 	s.log.Debug("accepted", zap.Stringer("peer", conn.RemoteAddr()))
 	g.group.Go(c.read)
 }
+
+func (g *goroutines) figures() []LoopFigures {
+	f := g.times.figures()
+	f.Turns, f.Connections = g.turns, len(g.conns)
+	return []LoopFigures{f}
+}
+
+func (g *goroutines) timings() []*timing { return []*timing{&g.times} }
 
 func (g *goroutines) settled() { g.progress.Broadcast() }
 
@@ -185,6 +198,10 @@ func (c *stream) read() {
 	buf := make([]byte, smallRead)
 	for {
 		n, err := c.net.Read(buf)
+		began := int64(0)
+		if s.opts.Latencies {
+			began = s.clock.now()
+		}
 		s.mu.Lock()
 		if g.quitting {
 			s.mu.Unlock()
@@ -193,6 +210,7 @@ func (c *stream) read() {
 		now := s.clock.now()
 		c.rest = append(c.rest, buf[:n]...)
 		c.eof = c.eof || err != nil
+		c.began = began
 		g.pass(now)
 		if err != nil && !errors.Is(err, io.EOF) {
 			c.close(now)
@@ -200,6 +218,9 @@ func (c *stream) read() {
 		c.advance(now)
 		g.settle(now)
 		mine := g.launch(c)
+		if !c.flushing {
+			c.answered(now)
+		}
 		s.mu.Unlock()
 		if mine {
 			c.flush()
@@ -250,6 +271,10 @@ func (c *stream) advance(now int64) {
 		c.session.HalfClose()
 	}
 	if len(c.rest) > 0 && len(c.out) == 0 && !c.flushing && !c.last {
+		if s := c.goroutines.server; s.opts.Latencies {
+			s.service.SetTally(&c.tally)
+		}
+		c.goroutines.turns++
 		n, _ := c.session.Feed(now, c.rest, turnCommands)
 		c.rest = c.rest[n:]
 		if len(c.rest) == 0 {
@@ -292,6 +317,7 @@ func (c *stream) flush() {
 		_, err := c.net.Write(out)
 		s.mu.Lock()
 		now := s.clock.now()
+		c.answered(now)
 		s.service.Recycle(out)
 		c.flushing = false
 		if err != nil {
@@ -300,6 +326,14 @@ func (c *stream) flush() {
 		}
 		c.advance(now)
 		g.settle(now)
+	}
+}
+
+// answered tells that what c has executed has been answered at the instant now.
+func (c *stream) answered(now int64) {
+	if !c.tally.Empty() {
+		c.goroutines.times.took(&c.tally, now-c.began)
+		c.began = now
 	}
 }
 

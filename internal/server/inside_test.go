@@ -28,7 +28,7 @@ func (g *guest) Woken(_ int64, w queue.Wake) {
 func (p *process) guest(t *testing.T) *guest {
 	g := &guest{woken: make(chan queue.Wake, 10), body: make(chan string, 10)}
 	p.do(t, func(e *queue.Engine, now int64) {
-		g.client = e.Connect()
+		g.client = e.Attach()
 		g.client.Data = g
 	})
 	return g
@@ -196,7 +196,7 @@ func TestAwaitWaitsForTheSync(t *testing.T) {
 		g.put(t, p, "one", 0)
 		d.be(true, nil, nil)
 		batch := p.Do(func(e *queue.Engine, now int64) {
-			if err := e.Delete(g.client, 1); err != nil {
+			if err := e.Delete(now, g.client, 1); err != nil {
 				t.Error(err)
 			}
 		})

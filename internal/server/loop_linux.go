@@ -60,14 +60,16 @@ type loop struct {
 	generation int32 // of the newest connection
 	acceptor         // of the first loop
 	spin       spinner
-	coarse     bool  // the system can wait for whole milliseconds only
-	short      bool  // it may block for a moment without telling the Go scheduler
-	deadline   int64 // when to wake for the engine; math.MaxInt64: never
-	quitting   bool  // no more input is read
+	coarse     bool   // the system can wait for whole milliseconds only
+	short      bool   // it may block for a moment without telling the Go scheduler
+	times      timing // if Options.Latencies
+	deadline   int64  // when to wake for the engine; math.MaxInt64: never
+	quitting   bool   // no more input is read
 	signal     atomic.Uint32
 
 	// Guarded by the server's mutex:
-	mail []*conn // new ones, and those woken by other loops
+	mail  []*conn // new ones, and those woken by other loops
+	turns uint64  // so far
 }
 
 // What stop has asked of a loop.
@@ -178,6 +180,22 @@ func (t *loops) follow(int64) {
 	}
 }
 
+func (t *loops) figures() (all []LoopFigures) {
+	for _, l := range t.loop {
+		f := l.times.figures()
+		f.Turns, f.Connections = l.turns, l.open
+		all = append(all, f)
+	}
+	return all
+}
+
+func (t *loops) timings() (all []*timing) {
+	for _, l := range t.loop {
+		all = append(all, &l.times)
+	}
+	return all
+}
+
 func (t *loops) settled() {
 	for _, l := range t.loop {
 		l.ring()
@@ -198,6 +216,9 @@ func (l *loop) run() {
 		l.read()
 		l.execute()
 		l.write()
+		if l.server.opts.Latencies {
+			l.times.turned(l.server.clock.now())
+		}
 		l.hangUp()
 	}
 	for len(l.ended) > 0 {
@@ -340,6 +361,10 @@ func (l *loop) execute() {
 	s := l.server
 	s.mu.Lock()
 	now := s.clock.now()
+	l.turns++
+	if s.opts.Latencies {
+		s.service.SetTally(&l.times.tally)
+	}
 	l.advance(now)
 	for _, c := range l.dead {
 		l.close(c, now)

@@ -39,6 +39,9 @@ type Options struct {
 	// of them. The caller opens it and stops it when Serve has returned.
 	Journal *journal.Journal
 
+	// Latencies has the time measured that turns take, and commands.
+	Latencies bool
+
 	// Ready, unless nil, is called by Serve when clients are going to be
 	// served.
 	Ready func()
@@ -82,6 +85,8 @@ type Server struct {
 
 	failed atomic.Bool // no more replies may leave
 
+	unaccepted atomic.Uint64 // times that accepting has failed
+
 	over chan struct{} // closed when the server has ended or failed
 }
 
@@ -101,6 +106,10 @@ type transport interface {
 	// pass lets a portion happen of what is due and of what is under way, unless
 	// somebody is at it already. The server's mutex is held.
 	pass(now int64)
+	// figures returns those of each loop. The server's mutex is held.
+	figures() []LoopFigures
+	// timings returns where the times of each are kept.
+	timings() []*timing
 	// follow sees to what comes of something that was done outside of a turn. The
 	// server's mutex is held.
 	follow(now int64)

@@ -24,10 +24,12 @@ func (l *loop) poll() int {
 	if len(l.active) > 0 || len(l.dead) > 0 || len(l.ended) > 0 {
 		n := l.epollWait(0)
 		l.spin.events += n
+		l.times.began = l.times.finished
 		return n
 	}
 	now := l.server.clock.now()
 	until := min(l.deadline, l.acceptAt())
+	l.times.began = now
 	if until <= now {
 		return l.epollWait(0)
 	}
@@ -35,6 +37,7 @@ func (l *loop) poll() int {
 	if l.spin.worthwhile() {
 		for end := min(now+spinTime, until); now < end; now = l.server.clock.now() {
 			if n = l.epollWait(0); n > 0 {
+				l.times.began = now
 				l.spin.hit()
 				l.spin.waited(now, n)
 				return n
@@ -57,6 +60,7 @@ func (l *loop) poll() int {
 		n = l.block(timeout)
 		after = l.server.clock.now()
 	}
+	l.times.began = after
 	l.spin.blocked(after-now, n)
 	l.spin.waited(after, n)
 	return n

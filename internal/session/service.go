@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math/bits"
 	"time"
 
 	"spoked/persist"
@@ -15,6 +16,7 @@ type Service struct {
 	engine  *queue.Engine
 	started int64                // instant
 	counted [proto.NumOps]uint64 // commands, for stats
+	tally   *Tally               // or nil
 
 	cmd     proto.Command    // scratch: each Feed decodes into it
 	now     int64            // instant of what is being done
@@ -145,6 +147,37 @@ func (v *Service) TakeWoken(f func(*Session)) {
 	}
 	clear(v.woken)
 	v.woken = v.woken[:0]
+}
+
+// Count returns how many commands with that op there have been, as stats counts
+// them.
+func (v *Service) Count(op proto.Op) uint64 { return v.counted[op] }
+
+// A Tally counts the commands that are executed.
+type Tally struct {
+	counts [proto.NumOps]uint32
+	ops    uint64 // set of those that are not 0
+}
+
+// SetTally has further commands counted by t, or if that is nil, not.
+func (v *Service) SetTally(t *Tally) { v.tally = t }
+
+func (t *Tally) add(op proto.Op) {
+	t.counts[op]++
+	t.ops |= 1 << op
+}
+
+// Empty reports whether no commands have been counted.
+func (t *Tally) Empty() bool { return t.ops == 0 }
+
+// Take calls f for each op of which there have been commands, n of them, and
+// forgets them. O(such ops).
+func (t *Tally) Take(f func(op proto.Op, n uint32)) {
+	for ; t.ops != 0; t.ops &= t.ops - 1 {
+		op := proto.Op(bits.TrailingZeros64(t.ops))
+		f(op, t.counts[op])
+		t.counts[op] = 0
+	}
 }
 
 // A Guest is who has attached a client to the engine that no session has, as its

@@ -151,6 +151,9 @@ func (s *Session) Feed(now int64, in []byte, limit int) (n, commands int) {
 			s.react(now, event, cmd)
 		}
 		commands++
+		if v.tally != nil {
+			v.tally.add(executed(event, cmd))
+		}
 		v.engine.TakeWakes(v.deliver)
 		s.trace(event, cmd, begin)
 	}
@@ -258,18 +261,22 @@ func (s *Session) open() {
 
 func (s *Session) reply(text string) { s.out = append(s.out, text...) }
 
-// trace tells of the output from begin on, and of the command behind event:
-// the ends of a put leave cmd as it was.
+// trace tells of the output from begin on, and of the command behind event.
 func (s *Session) trace(event proto.Event, cmd *proto.Command, begin int) {
 	f := s.service.opts.Trace
 	if f == nil {
 		return
 	}
-	op := cmd.Op
+	f(s, executed(event, cmd).String(), s.out[begin:])
+}
+
+// executed returns the command that ends with event: the ends of a put leave cmd as
+// it was.
+func executed(event proto.Event, cmd *proto.Command) proto.Op {
 	if event != proto.Request && event != proto.Refused {
-		op = proto.OpPut
+		return proto.OpPut
 	}
-	f(s, op.String(), s.out[begin:])
+	return cmd.Op
 }
 
 func seconds(n uint32) time.Duration { return time.Duration(n) * time.Second }

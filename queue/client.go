@@ -161,6 +161,15 @@ func (e *Engine) Attach() *Client {
 	return c
 }
 
+// AttachHidden returns a new client as Attach does, for who does things for others
+// and is there as long as the engine: TubeStats do not count it as one who uses and
+// watches "default". What else it uses, it must not use for longer than a moment,
+// and it must watch nothing else, and not disconnect.
+func (e *Engine) AttachHidden() *Client {
+	e.hidden++
+	return e.Attach()
+}
+
 // newClient returns a client that is not counted yet.
 func (e *Engine) newClient() *Client {
 	c := &Client{used: e.defaultTube, watched: make([]*tube, 0, 1)}

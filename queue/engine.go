@@ -61,6 +61,7 @@ type Engine struct {
 
 	clients     []*Client // by number; 0 is nobody
 	freeClients []uint32
+	hidden      int                      // clients that are not counted as using and watching the default tube
 	lists       map[watchHash]*watchList // of two tubes and more
 	mostLists   int                      // there were of these
 	arrivals    uint64                   // clients that ever began to wait

@@ -26,8 +26,14 @@ const (
 	InJournal
 )
 
-// SetLimits bounds the memory of e, which must be new.
-func (e *Engine) SetLimits(l Limits) { e.limits = l }
+// SetLimits bounds the memory of e. Unless e is new, Limits.Bodies may only change
+// between InMemoryIfRoom and InJournal: a journal whose bodies are to be read back
+// has to know that from the beginning. Bodies stay where they are until they are
+// trimmed, or for good. O(1).
+func (e *Engine) SetLimits(l Limits) {
+	e.limits = l
+	e.trimIdle = 0
+}
 
 // Memory returns how many bytes jobs and their bodies use. O(1).
 func (e *Engine) Memory() int64 { return int64(e.pages.Bytes() + e.bodies.Bytes()) }
@@ -45,9 +51,11 @@ const (
 	// is behind.
 	overdraft = 8
 
-	trimmed     = 2048 // jobs looked at in a turn at least
-	trimmedMore = 4    // and for each that was put in it
-	trimmedPut  = 64   // and before a put, if that is not enough
+	// TrimPortion is how many jobs Trim looks at, at least.
+	TrimPortion = 2048
+
+	trimmedMore = 4  // and for each that was put in it
+	trimmedPut  = 64 // and before a put, if that is not enough
 )
 
 // paged reports whether bodies may be in the journal alone.
@@ -112,7 +120,7 @@ func (e *Engine) Trim() {
 	if l := e.limits.Memory; e.paged() && l > 0 && e.Memory() > l {
 		e.shrink()
 	}
-	e.trim(trimmed + trimmedMore*e.putSinceTrim)
+	e.trim(TrimPortion + trimmedMore*e.putSinceTrim)
 	e.putSinceTrim = 0
 }
 

@@ -73,6 +73,10 @@ func (e *Engine) tubeStats(now int64, t *tube) TubeStats {
 		Pauses:    t.pauses,
 		Pause:     time.Duration(t.pause),
 	}
+	if t == e.defaultTube {
+		s.Using -= e.hidden
+		s.Watching -= e.hidden
+	}
 	if t.pause > 0 {
 		s.PauseLeft = time.Duration(e.hub.At(t.pauseTimer) - now)
 	}

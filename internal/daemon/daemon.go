@@ -29,19 +29,28 @@ const gracePeriod = 5 * time.Second
 // stderr. Its error may hold a config.ExitError.
 func Run(inv *config.Invocation, stderr io.Writer) error {
 	cfg := inv.Config
-	log := newLogger(cfg, stderr)
+	log, book := newLogger(cfg, stderr)
 	defer log.Sync()
+	signals := make(chan os.Signal, 4)
+	notifyReload(signals) // which does not end the process, from here on
+	defer ignore(signals)
 
 	l, err := listen(cfg, log)
 	if err != nil {
 		return &config.ExitError{Code: config.ExitSocket, Err: err}
 	}
 	defer l.Close()
+	door, err := openHTTP(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer door.close()
 	if cfg.User != "" {
 		if err := becomeUser(cfg.User); err != nil {
 			return err
 		}
 	}
+	door.serve()
 	opts := serverOptions(cfg, log)
 	if cfg.Journal != "" {
 		j, err := openJournal(cfg, log, stderr)
@@ -54,7 +63,11 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 	}
 	address := addressOf(l)
 	stopControl := func() {}
+	ready := make(chan struct{})
+	var s *server.Server
 	opts.Ready = func() {
+		defer close(ready)
+		door.open(s, &opts, address)
 		if opts.Journal != nil {
 			stopControl = startControl(cfg.Journal, opts.Journal, log)
 		}
@@ -62,18 +75,23 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 			zap.String("address", address),
 			zap.String("version", config.Version),
 			zap.String("protocol", "beanstalkd "+string(cfg.Compat)),
-			zap.Int("pid", os.Getpid()))
+			zap.Int("pid", os.Getpid()),
+			zap.String("http", door.Address()))
 		_, _ = sdnotify.SdNotify(false, sdnotify.SdNotifyReady)
 	}
-	s := server.New(opts)
+	s = server.New(opts)
 	defer s.Close()
-	stop := handleSignals(s, log)
+	r := newReloader(inv, log)
+	r.changeServer(s, book)
+	door.reload(r)
+	stop := handleSignals(signals, s, door, r, ready)
 	defer stop()
 
 	if err = s.Serve(l); errors.Is(err, server.ErrServerClosed) {
 		err = nil
 	}
 	stopControl()
+	door.close()
 	if j := opts.Journal; j != nil {
 		if err = errors.Join(err, j.Stop()); errors.Is(err, journal.ErrFailed) {
 			return &config.ExitError{Code: config.ExitJournalFailed, Err: err}
@@ -99,14 +117,20 @@ func serverOptions(cfg config.Config, log *zap.Logger) server.Options {
 	if cfg.Transport == config.TransportNet {
 		opts.Transport = server.Goroutines
 	}
-	if cfg.Verbosity >= 2 {
-		opts.Session.Trace = func(s *session.Session, command string, reply []byte) {
-			const most = 64 // bytes of a reply
-			log.Debug("command", zap.Uint64("session", s.ID()), zap.String("command", command),
-				zap.ByteString("reply", reply[:min(len(reply), most)]))
-		}
-	}
+	opts.Session.Trace = tracer(cfg, log)
 	return opts
+}
+
+// tracer returns what is told of each command, or nil if they are not to be logged.
+func tracer(cfg config.Config, log *zap.Logger) func(*session.Session, string, []byte) {
+	if cfg.Verbosity < 2 {
+		return nil
+	}
+	return func(s *session.Session, command string, reply []byte) {
+		const most = 64 // bytes of a reply
+		log.Debug("command", zap.Uint64("session", s.ID()), zap.String("command", command),
+			zap.ByteString("reply", reply[:min(len(reply), most)]))
+	}
 }
 
 // hostFacts gathers what the reply to stats says of the process.
@@ -119,11 +143,24 @@ func hostFacts() session.Host {
 }
 
 // handleSignals has TERM and INT stop s, the first gracefully and the second
-// at once, and USR1 drain it, until the function returned is called.
-func handleSignals(s *server.Server, log *zap.Logger) (stop func()) {
-	signals, done := make(chan os.Signal, 4), make(chan struct{})
+// at once, USR1 drain it, and HUP reload r once ready is closed, until the function
+// returned is called. HUP also tells that the terminal has gone from which the process
+// was started: then it stops. The signals come from the channel, which gets all of
+// them from now on.
+func handleSignals(signals chan os.Signal, s *server.Server, door *httpDoor, r *reloader, ready <-chan struct{}) (stop func()) {
+	done, hups := make(chan struct{}), make(chan struct{}, 1)
 	notify(signals)
 	go func() {
+		for range hups { // apart, so that it holds up no other signal
+			select {
+			case <-ready:
+				r.reload()
+			case <-done:
+			}
+		}
+	}()
+	go func() {
+		defer close(hups)
 		stopping := false
 		for {
 			select {
@@ -131,18 +168,25 @@ func handleSignals(s *server.Server, log *zap.Logger) (stop func()) {
 				return
 			case sig := <-signals:
 				switch {
+				case isReload(sig) && stopping:
+				case isReload(sig) && !isTerminalGone():
+					select {
+					case hups <- struct{}{}:
+					default: // one that has not begun will do
+					}
 				case isDrain(sig):
 					s.Drain()
-					log.Info("draining: puts are refused from now on")
+					r.log.Info("draining: puts are refused from now on")
 				case stopping:
-					log.Info("stopping at once", zap.Stringer("signal", sig))
+					r.log.Info("stopping at once", zap.Stringer("signal", sig))
 					s.Close()
 				default:
 					stopping = true
-					log.Info("stopping", zap.Stringer("signal", sig))
+					r.log.Info("stopping", zap.Stringer("signal", sig))
 					_, _ = sdnotify.SdNotify(false, sdnotify.SdNotifyStopping)
 					ctx, cancel := context.WithTimeout(context.Background(), gracePeriod)
 					defer cancel() // this happens once
+					door.stop()
 					s.Shutdown(ctx)
 				}
 			}

@@ -15,6 +15,12 @@ import (
 
 func notify(c chan<- os.Signal) { signal.Notify(c, os.Interrupt) }
 
+func notifyReload(chan<- os.Signal) {}
+
+func isReload(os.Signal) bool { return false }
+
+func isTerminalGone() bool { return false }
+
 func ignore(c chan<- os.Signal) { signal.Stop(c) }
 
 func isDrain(os.Signal) bool { return false }

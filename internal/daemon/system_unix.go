@@ -23,6 +23,24 @@ func notify(c chan<- os.Signal) {
 	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
 }
 
+// notifyReload has c get the signal to reload, whether or not it is ignored, as it
+// is after nohup.
+func notifyReload(c chan<- os.Signal) { signal.Notify(c, syscall.SIGHUP) }
+
+func isReload(s os.Signal) bool { return s == syscall.SIGHUP }
+
+// isTerminalGone reports whether the process has been started from a terminal that
+// is no longer there.
+func isTerminalGone() bool {
+	for _, f := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
+		fds := []unix.PollFd{{Fd: int32(f.Fd())}}
+		if n, err := unix.Poll(fds, 0); isTerminal(f) && err == nil && n == 1 && fds[0].Revents&unix.POLLHUP != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func ignore(c chan<- os.Signal) { signal.Stop(c) }
 
 func isDrain(s os.Signal) bool { return s == syscall.SIGUSR1 }

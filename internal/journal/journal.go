@@ -434,13 +434,28 @@ func (j *Journal) overdue(now time.Time) bool {
 	return !oldest.IsZero() && now.Sub(oldest) > j.opts.Interval
 }
 
+// SetInterval changes the longest that a record waits for its sync, and reports
+// whether it could: from no sync, and from one before each reply, there is no way to
+// another mode, nor to them.
+func (j *Journal) SetInterval(d time.Duration) bool {
+	if j.mode != persist.SyncLater || d <= 0 {
+		return false
+	}
+	j.opts.Interval = d
+	if j.syncing && !j.hurrying {
+		j.hurrying = true
+		j.bell.ring() // it may be asleep for what was the interval
+	}
+	return true
+}
+
 // syncLater syncs what has been written before the interval since the first
 // write ends, by as much as that is likely to take, and half as much again.
 func (j *Journal) syncLater() {
 	defer j.bell.close()
-	interval := j.opts.Interval
 	for j.bell.wait() {
 		j.mu.Lock()
+		interval := j.opts.Interval
 		age := time.Duration(0)
 		if !j.since.IsZero() {
 			age = time.Since(j.since)

@@ -111,8 +111,8 @@ func (b *Bulk) find(e *queue.Engine, now int64, r *BulkResult, work int) (found 
 		}
 		return len(found)+len(unsearched) < most
 	})
+	r.Examined += min(work, int(last-r.Last))
 	r.Last, r.Complete = last, end
-	r.Examined += work
 	return found, unsearched
 }
 

@@ -141,8 +141,8 @@ func (s *Search) portion(e *queue.Engine, now int64, work int, l *List, found []
 		found = append(found, j)
 		return room > 0
 	})
+	l.Examined += min(work, int(last-l.Last))
 	l.Last = last
-	l.Examined += work
 	return found, end
 }
 

@@ -93,7 +93,7 @@ func New(s Server, opts Options) *Manager {
 	}
 	_, _ = rand.Read(m.key[:]) // never fails
 	m.events.open(s, opts.Ring, opts.Linger, time.Now())
-	s.Do(func(e *queue.Engine, _ int64) { m.holder = e.Attach() })
+	s.Do(func(e *queue.Engine, _ int64) { m.holder = e.AttachHidden() })
 	return m
 }
 

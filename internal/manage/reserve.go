@@ -116,7 +116,7 @@ func (r *Reservation) attach(e *queue.Engine) {
 // take reserves a portion of what is wanted, and waits if there is nothing. It
 // reports whether there may be more.
 func (r *Reservation) take(ctx context.Context, w Wanted, wait time.Duration) (more bool, err error) {
-	outcome := queue.Given
+	outcome := queue.TimedOut // if the server has ended
 	r.batch = r.manager.server.Do(func(e *queue.Engine, now int64) {
 		if r.client == nil {
 			r.attach(e)

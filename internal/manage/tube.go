@@ -141,7 +141,7 @@ func (m *Manager) long(ctx context.Context, f func(e *queue.Engine, now int64, c
 	g := newGuest()
 	var c *queue.Client
 	var n uint32
-	var done bool
+	done := true // if the server has ended
 	var err error
 	batch := m.server.Do(func(e *queue.Engine, now int64) {
 		c = e.Attach()

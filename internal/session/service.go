@@ -98,6 +98,12 @@ func NewService(now int64, opts Options) *Service {
 	return v
 }
 
+// SetMaxJobSize bounds the bodies of the puts that are decoded from now on.
+func (v *Service) SetMaxJobSize(n uint32) { v.opts.MaxJobSize = n }
+
+// SetTrace replaces Options.Trace.
+func (v *Service) SetTrace(f func(s *Session, command string, reply []byte)) { v.opts.Trace = f }
+
 // Engine returns the engine that the sessions share.
 func (v *Service) Engine() *queue.Engine { return v.engine }
 

@@ -126,6 +126,7 @@ func (s *Session) Feed(now int64, in []byte, limit int) (n, commands int) {
 	v := s.service
 	cmd := &v.cmd
 	v.now, v.yield = now, false
+	s.decoder.MaxJobSize = v.opts.MaxJobSize // which may have been changed
 	s.open()
 	for n < len(in) && commands < limit && !v.yield && !s.quit && !s.Waiting() && len(s.out) < outputLimit {
 		k, event := s.decoder.Next(in[n:], cmd)

@@ -29,7 +29,7 @@ var mayImport = []layer{
 	}},
 	{"internal/bench", []string{"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/sys"}},
 	{"internal/daemon", []string{
-		"internal/config", "internal/control", "internal/journal", "internal/server", "internal/session", "queue",
+		"internal/api", "internal/config", "internal/control", "internal/httpapi", "internal/journal", "internal/manage", "internal/server", "internal/session", "queue",
 		"github.com/coreos/go-systemd/v22", "go.uber.org/zap", "golang.org/x/sys",
 	}},
 	{"internal/httpapi", []string{"internal/api", "internal/manage", "proto", "queue", "github.com/goccy/go-yaml"}},

@@ -1,0 +1,146 @@
+package httpapi
+
+import (
+	"cmp"
+	"math"
+	"path/filepath"
+	"slices"
+
+	"spoked/internal/api"
+	"spoked/internal/manage"
+	"spoked/queue"
+)
+
+// busiest is how many tubes a status tells of.
+const busiest = 100
+
+// status answers with the state of the server.
+func (c *call) status() error {
+	if err := c.noParams(); err != nil {
+		return err
+	}
+	if err := c.accepts(api.JSON); err != nil {
+		return err
+	}
+	var v api.Status
+	if c.h.opts.Facts != nil {
+		v = c.h.opts.Facts()
+	}
+	s := c.m.Status()
+	v.State = api.Running
+	if s.Draining {
+		v.State = api.Draining
+	}
+	v.MaxJobSize = c.h.maxJob.Load()
+	v.Jobs, v.TotalJobs, v.Timeouts, v.BodyBytes = countsOf(s.Jobs, s.Urgent), s.TotalJobs, s.Timeouts, s.BodyBytes
+	v.Connections = api.Connections{
+		Now: s.Connections, Producers: s.Producers, Workers: s.Workers, Waiting: s.Waiting, Total: s.TotalConnections,
+	}
+	v.Tubes = s.Tubes
+	v.TubeCounts = []api.TubeCounts{}
+	err := c.m.TubeStats(c.r.Context(), c.m.Tubes(""), func(s queue.TubeStats) {
+		v.TubeCounts = append(v.TubeCounts, api.TubeCounts{Name: s.Name, Ready: s.Jobs[queue.Ready], Waiting: s.Waiting})
+		if len(v.TubeCounts) >= 2*busiest {
+			v.TubeCounts = most(v.TubeCounts)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	v.TubeCounts = most(v.TubeCounts)
+	return c.ok(v)
+}
+
+// most returns the tubes with the most to do, a hundred at most.
+func most(t []api.TubeCounts) []api.TubeCounts {
+	slices.SortFunc(t, func(a, b api.TubeCounts) int {
+		return cmp.Or(cmp.Compare(b.Ready+b.Waiting, a.Ready+a.Waiting), cmp.Compare(a.Name, b.Name))
+	})
+	return t[:min(len(t), busiest)]
+}
+
+func (c *call) drain() error { return c.setDraining(true) }
+
+func (c *call) undrain() error { return c.setDraining(false) }
+
+func (c *call) setDraining(on bool) error {
+	if err := c.noParams(); err != nil {
+		return err
+	}
+	if err := c.noBody(); err != nil {
+		return err
+	}
+	c.m.Drain(on)
+	if on {
+		return c.ok(api.State{State: api.Draining})
+	}
+	return c.ok(api.State{State: api.Running})
+}
+
+// connections lists the clients of the wire protocol, in the order of their
+// numbers, and before them, with the number 0, those that wait over HTTP.
+func (c *call) connections() error {
+	p := c.params()
+	after := p.number("after", 0, 0, math.MaxUint64)
+	limit := int(p.number("limit", 100, 1, maxPage))
+	if err := p.end(); err != nil {
+		return err
+	}
+	if err := c.accepts(api.JSON); err != nil {
+		return err
+	}
+	const watching = 100 // names
+	list := []api.Connection{}
+	c.m.Connections(watching, func(k manage.Connection) bool {
+		v := api.Connection{
+			Kind: "http", Using: k.Using, Watching: k.Watching, Watched: k.Watched, Reserved: k.Held,
+			Producer: k.Producer, Worker: k.Worker, Waiting: k.Waiting,
+		}
+		if !k.Attached {
+			v.Kind = "wire"
+			if c.h.opts.Session != nil {
+				v.ID, v.Remote, _ = c.h.opts.Session(k.Data)
+			}
+		}
+		if v.ID > after || after == 0 {
+			list = append(list, v)
+		}
+		return true
+	})
+	slices.SortStableFunc(list, func(a, b api.Connection) int { return cmp.Compare(a.ID, b.ID) })
+	v := api.ConnectionList{Connections: list}
+	if len(list) > limit {
+		v.Connections = list[:limit]
+		v.Next = list[limit-1].ID
+	}
+	return c.ok(v)
+}
+
+func (c *call) backup() error {
+	if err := c.noParams(); err != nil {
+		return err
+	}
+	if err := c.accepts(api.JSON); err != nil {
+		return err
+	}
+	var v api.BackupTo
+	if err := c.json(&v, maxSmall, false); err != nil {
+		return err
+	}
+	switch {
+	case v.To == "":
+		return about("to", api.BadValue, "the member to is missing: the directory to copy the journal to")
+	case !filepath.IsAbs(v.To):
+		return about("to", api.BadValue, "the directory %.200q is not an absolute path", v.To)
+	case c.h.opts.Backup == nil:
+		return problem(api.NoJournal, "this server keeps its jobs in memory alone, so there is no journal to be copied")
+	}
+	b, err := c.h.opts.Backup(c.r, v.To)
+	if err != nil {
+		if c.r.Context().Err() != nil {
+			return c.r.Context().Err()
+		}
+		return problem(api.BackupFailed, "%v", err)
+	}
+	return c.ok(b)
+}

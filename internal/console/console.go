@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,9 +39,9 @@ type Options struct {
 	// The server's mutex is held.
 	Peer func(data any) (id uint64, remote string, ok bool)
 
-	Version string    // of the program
-	Address string    // of the wire protocol
-	Started time.Time // the process
+	Version string        // of the program
+	Address func() string // of the wire protocol
+	Started time.Time     // the process
 
 	MaxJobSize uint32 // bytes
 	Sync       string // when the journal is synced, in words
@@ -70,7 +71,8 @@ type Handler struct {
 	backup  atomic.Pointer[lastBackup]
 	host    string
 
-	core atomic.Pointer[core]
+	core  atomic.Pointer[core]
+	timed sync.Once // the engine keeps times
 }
 
 // core is what there is once the server serves.
@@ -226,6 +228,7 @@ func (h *Handler) with(need right, f func(*call) error) http.HandlerFunc {
 		if !rights.has(need) {
 			err = errForbidden
 		} else if c.core != nil {
+			h.timed.Do(c.keepTimes)
 			if r.Method == http.MethodPost && need == change {
 				r.Body = http.MaxBytesReader(w, r.Body, longestForm)
 			}
@@ -235,6 +238,19 @@ func (h *Handler) with(need right, f func(*call) error) http.HandlerFunc {
 			c.fail(err)
 		}
 	}
+}
+
+// timedTubes is of how many tubes times are kept one by one.
+const timedTubes = 1000
+
+// keepTimes has the engine keep how long jobs take, unless somebody has it do so
+// already. That costs it a little, so it begins when the first page is asked for.
+func (c *call) keepTimes() {
+	c.server.Do(func(e *queue.Engine, _ int64) {
+		if e.RestTimes() == nil {
+			e.KeepTimes(timedTubes)
+		}
+	})
 }
 
 // Complaints to whoever looks.

@@ -55,13 +55,13 @@ func chartOf(r *http.Request, tube string, newest history.Point) chart {
 
 // overview is the page to begin with.
 type overview struct {
-	Now        *history.Snapshot
-	Trouble    []trouble
-	More       int // tubes in trouble besides
-	Chart      chart
-	Uptime     time.Duration
-	Address    string
-	Rights     Rights
+	Now     *history.Snapshot
+	Trouble []trouble
+	More    int // tubes in trouble besides
+	Chart   chart
+	Uptime  time.Duration
+	Address string
+	Rights  Rights
 }
 
 // mostTrouble is how many tubes in trouble are shown.
@@ -69,7 +69,7 @@ const mostTrouble = 12
 
 func (c *call) overview() (any, error) {
 	now := c.h.opts.History.Now()
-	o := overview{Now: now, Address: c.h.opts.Address, Rights: c.rights, Uptime: time.Since(c.h.opts.Started)}
+	o := overview{Now: now, Address: c.h.opts.Address(), Rights: c.rights, Uptime: time.Since(c.h.opts.Started)}
 	all := 0
 	o.Trouble, all = troubled(now, mostTrouble)
 	o.More = all - len(o.Trouble)

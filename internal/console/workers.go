@@ -46,31 +46,51 @@ const (
 	mostWatching  = 6
 )
 
+// portionClients is how many clients are looked at while the server is held up.
+const portionClients = 256
+
 // connections returns the connections that pass a filter, and how many there are.
+// Between portions some may come or go.
 func (c *call) connections(passes func(*connection) bool) (list []connection, all int) {
-	c.server.View(func(e *queue.Engine, _ int64) {
-		for k := range e.EachClient() {
-			v := connection{Using: k.Used(), Held: k.Held(), Producer: k.Producer(), Worker: k.Worker()}
-			id, remote, ok := c.h.opts.Peer(k.Data)
-			if !ok && !k.Waiting() {
-				continue // it is none, and nothing that waits
-			}
-			v.ID, v.Remote = id, remote
-			v.Since, v.Waiting = k.WaitingSince()
-			for name := range k.Watched() {
-				if len(v.Watching) == mostWatching {
+	for seen, more := 0, true; more; {
+		more = false
+		c.server.View(func(e *queue.Engine, _ int64) {
+			n := 0
+			for k := range e.EachClient() {
+				if n++; n <= seen {
+					continue
+				}
+				if n > seen+portionClients {
+					more = true
 					break
 				}
-				v.Watching = append(v.Watching, name)
+				if v, ok := c.connectionOf(k); ok {
+					all++
+					if passes(&v) {
+						list = append(list, v)
+					}
+				}
 			}
-			v.More = k.Watching() - len(v.Watching)
-			all++
-			if passes(&v) {
-				list = append(list, v)
-			}
-		}
-	})
+		})
+		seen += portionClients
+	}
 	return list, all
+}
+
+// connectionOf tells of a client, and false if it is no connection and does not
+// wait for a job over HTTP. The server's mutex is held.
+func (c *call) connectionOf(k *queue.Client) (v connection, ok bool) {
+	v = connection{Using: k.Used(), Held: k.Held(), Producer: k.Producer(), Worker: k.Worker()}
+	v.Since, v.Waiting = k.WaitingSince()
+	v.ID, v.Remote, ok = c.h.opts.Peer(k.Data)
+	for name := range k.Watched() {
+		if len(v.Watching) == mostWatching {
+			break
+		}
+		v.Watching = append(v.Watching, name)
+	}
+	v.More = k.Watching() - len(v.Watching)
+	return v, ok || v.Waiting
 }
 
 func (c *call) workers() (any, error) {
@@ -229,7 +249,7 @@ func (c *call) journal() (any, error) {
 	p := journalPage{
 		Dir: o.JournalDir, Sync: o.Sync, Segment: o.SegmentSize, Can: o.Backup != nil, Rights: c.rights, Here: "/journal",
 		Backup: c.h.backup.Load(), Backing: c.h.backing.Load(), Draining: c.h.opts.History.Now().Draining,
-		Uptime: time.Since(o.Started), Address: o.Address, Version: o.Version,
+		Uptime: time.Since(o.Started), Address: o.Address(), Version: o.Version,
 	}
 	f := o.Journal()
 	if f == nil {

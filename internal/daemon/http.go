@@ -13,6 +13,8 @@ import (
 
 	"spoked/internal/api"
 	"spoked/internal/config"
+	"spoked/internal/console"
+	"spoked/internal/history"
 	"spoked/internal/httpapi"
 	"spoked/internal/journal"
 	"spoked/internal/manage"
@@ -36,6 +38,10 @@ type httpDoor struct {
 	main    atomic.Pointer[server.Server] // once it serves
 	manager atomic.Pointer[manage.Manager]
 	host    session.Host
+	console *console.Handler
+	history *history.History
+	lasting context.Context // of the history
+	end     context.CancelFunc
 	address string // of the wire protocol
 	compat  config.Compat
 	journal *journal.Journal
@@ -53,6 +59,7 @@ func openHTTP(cfg config.Config, log *zap.Logger) (*httpDoor, error) {
 		return nil, nil
 	}
 	d := &httpDoor{log: log, stopped: make(chan struct{}), compat: cfg.Compat}
+	d.lasting, d.end = context.WithCancel(context.Background())
 	var tokens *httpapi.Tokens
 	if cfg.HTTPTokens != "" {
 		var err error
@@ -78,6 +85,10 @@ func openHTTP(cfg config.Config, log *zap.Logger) (*httpDoor, error) {
 		log.Warn("HTTP can be reached from other hosts, and needs no token: whoever reaches it may do anything", zap.Stringer("address", l.Addr()))
 	}
 	d.listener = narrow(l, maxHTTPConns)
+	if err := d.openConsole(cfg); err != nil {
+		l.Close()
+		return nil, err
+	}
 	d.handler = httpapi.New(d.options(cfg, tokens))
 	return d, nil
 }
@@ -85,11 +96,12 @@ func openHTTP(cfg config.Config, log *zap.Logger) (*httpDoor, error) {
 func (d *httpDoor) options(cfg config.Config, tokens *httpapi.Tokens) httpapi.Options {
 	opts := httpapi.Options{
 		Local: d.local, Tokens: tokens, MaxJobSize: uint32(cfg.MaxJobSize),
-		Facts: d.facts, Session: sessionOf,
+		Facts: d.facts, Session: d.peer,
 		Failed: func(r *http.Request, err error) {
 			d.log.Error("an HTTP request has failed", zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Error(err))
 		},
 	}
+	opts.Mounts = map[string]httpapi.Mount{"/": {Role: httpapi.Anybody, Handler: d.console}}
 	if cfg.Journal != "" {
 		opts.Backup = d.backup
 	}
@@ -127,6 +139,8 @@ func (d *httpDoor) open(s *server.Server, opts *server.Options, address string) 
 	m := manage.New(inside{s}, manage.Options{})
 	d.manager.Store(m)
 	d.handler.Open(m)
+	d.console.Open(inside{s}, m)
+	d.serving.Go(func() { d.history.Run(d.lasting) })
 }
 
 // reload has r change what can be while the door is open.
@@ -173,6 +187,7 @@ func (d *httpDoor) stop() {
 		if m := d.manager.Load(); m != nil {
 			m.Stop()
 		}
+		d.end()
 		go func() {
 			defer close(d.stopped)
 			if d.server == nil {
@@ -221,23 +236,25 @@ func (d *httpDoor) facts() api.Status {
 	return v
 }
 
-// sessionOf tells of a connection of the wire protocol.
-func sessionOf(data any) (id uint64, remote string, ok bool) {
-	s, ok := data.(*session.Session)
-	if !ok {
-		return 0, "", false
-	}
-	return s.ID(), "", true
+// peer tells of a connection of the wire protocol. The server's mutex is held.
+func (d *httpDoor) peer(data any) (id uint64, remote string, ok bool) {
+	return d.main.Load().Peer(data)
 }
 
+// backup copies the journal.
 func (d *httpDoor) backup(r *http.Request, to string) (api.Backup, error) {
-	copied, err := d.journal.Backup(r.Context(), to)
+	copied, err := d.copyJournal(r.Context(), to)
+	return api.Backup{Segments: copied.Segments, Bytes: copied.Bytes}, err
+}
+
+func (d *httpDoor) copyJournal(ctx context.Context, to string) (journal.Copied, error) {
+	copied, err := d.journal.Backup(ctx, to)
 	if err != nil {
 		d.log.Warn("backup failed", zap.String("to", to), zap.Error(err))
-		return api.Backup{}, err
+		return journal.Copied{}, err
 	}
 	d.log.Info("backed up", zap.String("to", to), zap.Int("segments", copied.Segments), zap.Int64("bytes", copied.Bytes))
-	return api.Backup{Segments: copied.Segments, Bytes: copied.Bytes}, nil
+	return copied, nil
 }
 
 // inside is a server as manage wants it.

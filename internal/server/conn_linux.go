@@ -16,7 +16,8 @@ type conn struct {
 	loop       *loop
 	session    *session.Session // nil until its loop has adopted it
 	fd         int
-	generation int32 // tells it from others that had the descriptor
+	remote     string // address of the other side; "" until somebody has asked
+	generation int32  // tells it from others that had the descriptor
 
 	in   []byte // read in this turn, part of the loop's buffer
 	rest []byte // read before and not yet dealt with

@@ -264,9 +264,9 @@ type complaint struct {
 func (c *complaint) Error() string { return c.text }
 
 var (
-	errNoPage    = error(&complaint{http.StatusNotFound, "No such page", "There is nothing at this address."})
-	errForbidden = error(&complaint{http.StatusForbidden, "Not allowed", "The token that you are signed in with does not allow this. An operator who has one that does can do it."})
-	errStarting  = error(&complaint{http.StatusServiceUnavailable, "The server is starting", "It reads its journal. This page is there as soon as it has done so."})
+	errNoPage    = errors.New("console: no such page")
+	errForbidden = errors.New("console: not allowed")
+	errStarting  = errors.New("console: the server is starting")
 )
 
 func wrong(format string, args ...any) error {
@@ -280,6 +280,13 @@ func explain(err error) *complaint {
 	switch {
 	case ok:
 		return c
+	case errors.Is(err, errNoPage):
+		return &complaint{http.StatusNotFound, "No such page", "There is nothing at this address."}
+	case errors.Is(err, errForbidden):
+		return &complaint{http.StatusForbidden, "Not allowed",
+			"The token that you are signed in with does not allow this. An operator who has one that does can do it."}
+	case errors.Is(err, errStarting):
+		return &complaint{http.StatusServiceUnavailable, "The server is starting", "It reads its journal. This page is there as soon as it has done so."}
 	case errors.As(err, &tooLong):
 		return &complaint{http.StatusRequestEntityTooLarge, "Too long", fmt.Sprintf("A form like this has %d bytes at most.", tooLong.Limit)}
 	case errors.Is(err, queue.ErrNotFound):

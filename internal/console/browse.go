@@ -232,11 +232,8 @@ func (c *call) search() error {
 	if text == "" {
 		text = q.Get("contains")
 	}
-	q.Set("contains", text)
-	q.Del("q")
-	if c.r.URL.RawQuery = q.Encode(); q.Get("contains") == "" {
-		c.r.URL.RawQuery = ""
-	}
+	// From here on it is as if the text had been asked for alone.
+	c.r.URL.RawQuery = url.Values{"q": {text}, "contains": {text}, "state": {q.Get("state")}, "after": {q.Get("after")}}.Encode()
 	p := searchPage{Query: text, Browser: c.browserOf("")}
 	now := c.h.opts.History.Now()
 	p.Browser.count(&now.Stats.Jobs)
@@ -253,6 +250,5 @@ func (c *call) search() error {
 	if err := c.firstRows(&p.Browser); err != nil {
 		return err
 	}
-	c.r.URL.RawQuery = url.Values{"q": {text}, "contains": {text}, "state": {p.Browser.State}}.Encode()
 	return c.page(http.StatusOK, "search", p)
 }

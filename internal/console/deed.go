@@ -177,7 +177,7 @@ func (c *call) askPause() (*question, error) {
 	}
 	return &question{
 		Title: "Pause " + tube + "?", Text: "No worker gets a job of this tube while it is paused. Jobs can still be put.",
-		Undo:   "Resume ends it at once.",
+		Undo:   "Resume ends the pause at once.",
 		Hidden: []hidden{{"tube", tube}},
 		Fields: []field{{Name: "for", Label: "For", Type: "text", Value: "10m", Hint: "such as 30s, 10m or 2h", Options: []string{"1m", "10m", "1h", "24h"}}},
 		Button: "Pause",
@@ -308,7 +308,7 @@ func (c *call) askBackup() (*question, error) {
 	}
 	return &question{
 		Title: "Back up the journal?", Text: "All that has been acknowledged by then is copied. The server goes on meanwhile.",
-		Undo: "Nothing is changed.",
+		Undo: "nothing is changed.",
 		Fields: []field{{Name: "to", Label: "Directory", Type: "text", Value: to,
 			Hint: "an absolute path on the server's machine, which is not there yet or is empty"}},
 		Button: "Back up",
@@ -354,7 +354,7 @@ func (c *call) doBackup() (string, error) {
 func (c *call) askDrain() (*question, error) {
 	return &question{
 		Title: "Drain the server?", Text: "It takes no new jobs: every put is refused. Workers go on until all is done.",
-		Undo: "Taking jobs again ends it at once.", Button: "Drain", Danger: true,
+		Undo: "Take jobs again ends it at once.", Button: "Drain", Danger: true,
 	}, nil
 }
 
@@ -485,14 +485,14 @@ func (c *call) askJobs(name string) (*question, error) {
 			q.Text = "It is gone then, with its body."
 		}
 	case "kick":
-		q.Text, q.Undo = "They are ready at once, for the next worker.", "Not by itself: a worker may take them at once."
+		q.Text = "They are ready at once, and workers may take them at once."
 	case "release":
 		q.Text = "They are ready for other workers. Those that have them now may still be working on them, so that they could be done twice; they find them gone."
 	case "move":
-		q.Text, q.Undo = "They keep their state, their priority and their age.", "Move them back."
+		q.Text, q.Undo = "They keep their state, their priority and their age.", "move them back."
 		q.Fields = []field{{Name: "to", Label: "To tube", Type: "text", Options: someTubes(c.h.opts.History.Now().Tubes)}}
 	case "change":
-		q.Text, q.Undo = "Those with the smallest number are reserved first.", "Only by knowing what they had before."
+		q.Text, q.Undo = "Those with the smallest number are reserved first.", "give them the priority that they have had, if you know it."
 		q.Fields = []field{{Name: "pri", Label: "Priority", Type: "number", Value: "1024", Hint: "0 is the most urgent; below 1024 counts as urgent"}}
 	}
 	return q, nil

@@ -127,21 +127,21 @@ func timelineOf(p *jobPage) []moment {
 	}
 	times := func(n uint32, kind, format string) {
 		if n > 0 {
-			list = append(list, moment{Kind: kind, Text: fmt.Sprintf(format, count(n, "time"))})
+			list = append(list, moment{Kind: kind, Text: fmt.Sprintf(format, howOften(n))})
 		}
 	}
-	earlier := s.Reserves
 	if s.State == queue.Reserved {
-		earlier--
+		times(s.Reserves-1, "reserved", "Reserved %s before.")
+	} else {
+		times(s.Reserves, "reserved", "Reserved %s.")
 	}
-	times(earlier, "reserved", "Reserved %s before.")
 	times(s.Timeouts, "timeouts", "Not done in its time to run %s, and ready again.")
 	times(s.Releases, "ready", "Released %s.")
 	times(s.Buries, "buried", "Buried %s.")
 	times(s.Kicks, "ready", "Kicked %s.")
 	switch s.State {
 	case queue.Ready:
-		list = append(list, moment{At: p.Now, Kind: "ready", Text: "Ready: it waits for a worker."})
+		list = append(list, moment{Kind: "ready", Text: "Now it is ready, and waits for a worker."})
 	case queue.Delayed:
 		list = append(list, moment{At: s.At, Kind: "delayed", Later: true, Text: "Ready in " + duration(s.TimeLeft) + "."})
 	case queue.Reserved:
@@ -149,9 +149,19 @@ func timelineOf(p *jobPage) []moment {
 			moment{At: s.Since, Kind: "reserved", Text: "Reserved " + whoHas(p.Holder) + "."},
 			moment{At: s.At, Kind: "timeouts", Later: true, Text: "Ready again in " + duration(s.TimeLeft) + ", unless it is done or touched."})
 	case queue.Buried:
-		list = append(list, moment{At: p.Now, Kind: "buried", Text: "Buried: it stays until somebody kicks or deletes it."})
+		list = append(list, moment{Kind: "buried", Text: "Now it is buried, and stays until somebody kicks or deletes it."})
 	}
 	return list
+}
+
+func howOften(n uint32) string {
+	switch n {
+	case 1:
+		return "once"
+	case 2:
+		return "twice"
+	}
+	return number(n) + " times"
 }
 
 func whoHas(h *holder) string {

@@ -17,10 +17,10 @@ const (
 	MostTubes = 16_384
 	// LineLength is how many points a tube's short line has at most, and
 	// LineStep how far apart they are: ten minutes.
-	LineLength = 30
-	LineStep   = 20 * time.Second
+	LineLength = 60
+	LineStep   = 10 * time.Second
 	// Budget is how many bytes of memory all of it takes at most.
-	Budget = 18 << 20
+	Budget = 20 << 20
 )
 
 // The pace of a sample.

@@ -107,7 +107,7 @@
   document.addEventListener("htmx:sse:before:connection", (e) => {
     if (e.detail.connection.attempt > 1) say("No connection: trying again");
   });
-  document.addEventListener("htmx:sse:after:message", () => { say(""); newest(); });
+  document.addEventListener("htmx:sse:after:message", () => { say(""); newest(); tabs(); });
   document.addEventListener("htmx:error", () => {
     if (!$("#live")) say("No connection");
     else say("No connection: trying again");
@@ -119,6 +119,15 @@
       htmx.ajax("GET", live.getAttribute("hx-sse:connect"), { source: live, swap: "innerMorph", target: live }).catch(() => {});
     }
   }, 3000);
+
+  // How many jobs there are of each state.
+  function tabs() {
+    const counts = $("#counts");
+    if (counts) counts.dataset.counts.trim().split(" ").forEach((n, i) => {
+      const b = all(".tabs b")[i];
+      if (b && b.textContent !== n) b.textContent = n;
+    });
+  }
 
   // Charts. The points of a chart are in columns: instants, puts, reserves,
   // deletes, timeouts, ready, delayed, reserved, buried, waiting.
@@ -136,7 +145,8 @@
   function dataOf(kind) { return [points[0], ...kinds[kind].map((s) => points[s[0]])]; }
   function range() {
     const end = points[0].length ? points[0][points[0].length - 1] : Date.now() / 1000;
-    return [end - (seconds[box.dataset.span] || 600), end];
+    const first = points[0].length ? points[0][0] : end;
+    return [Math.max(end - (seconds[box.dataset.span] || 600), Math.min(first, end - 60)), end];
   }
   function draw(figure) {
     const kind = figure.dataset.chart, into = $(".plot", figure);
@@ -144,19 +154,21 @@
     const axis = { stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const plot = new uPlot({
       width: Math.max(260, into.clientWidth), height: 200,
-      scales: { x: { time: true, range: () => range() }, y: { range: (u, lo, hi) => [0, Math.max(1, hi * 1.08)] } },
-      axes: [{ ...axis, space: 70, values: (u, at) => at.map(label) }, { ...axis, size: 52, values: (u, v) => v.map((x) => compact.format(x)) }],
-      series: [{ label: "at", value: (u, v) => v == null ? "" : new Date(v * 1000).toLocaleTimeString([], { hour12: false }) },
-        ...kinds[kind].map((s) => ({ label: s[1], stroke: color(s[2]), width: 1.6, points: { show: false }, value: (u, v) => v == null ? "–" : whole.format(v) }))],
+      scales: { x: { time: true, range: () => range() }, y: { range: (u, lo, hi) => [0, Math.max(4, hi * 1.08)] } },
+      axes: [{ ...axis, size: 26, space: 70, values: (u, at) => at.map(label) }, { ...axis, size: 52, values: (u, v) => v.map((x) => compact.format(x)) }],
+      series: [{ label: "at", value: (u, v) => label(v == null ? lastOf(points[0]) : v, true) },
+        ...kinds[kind].map((s) => ({ label: s[1], stroke: color(s[2]), width: 1.6, points: { show: false }, value: (u, v) => { const x = v == null ? lastOf(points[s[0]]) : v; return x == null ? "–" : whole.format(x); } }))],
       cursor: { points: { size: 6 }, drag: { x: false, y: false }, sync: { key: "spoked" } },
       legend: { live: true },
     }, dataOf(kind), into);
     return plot;
   }
-  function label(at) {
+  const lastOf = (column) => column[column.length - 1];
+  function label(at, fine) {
+    if (at == null) return "–";
     const d = new Date(at * 1000), two = (n) => String(n).padStart(2, "0");
     const s = two(d.getHours()) + ":" + two(d.getMinutes());
-    return d.getSeconds() ? s + ":" + two(d.getSeconds()) : s;
+    return fine || d.getSeconds() ? s + ":" + two(d.getSeconds()) : s;
   }
   function drawAll() {
     if (!box || !points || !window.uPlot) return;

@@ -261,3 +261,8 @@ func (b *browser) size(width, height int64) {
 func tokenLine(role, name, token string) string {
 	return fmt.Sprintf("%s %x %s\n", role, sha256.Sum256([]byte(token)), name)
 }
+
+// clickOn clicks on what a selector finds, and is not counted.
+func clickOn(selector string) chromedp.Action[chromedp.Void] {
+	return chromedp.Steps(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
+}

@@ -57,6 +57,7 @@ func openShop(t testing.TB, addr string, pause time.Duration) *shop {
 	for i := range 4 {
 		s.work(uint64(30+i), 8, 20, "webhooks", "search-index")
 	}
+	s.hold("renders")
 	s.work(40, 20, 0, "audit.log")
 	for i := range 3 {
 		s.work(uint64(50+i), 5, 0, "newsletters")
@@ -152,6 +153,9 @@ func (s *shop) prepare() {
 	for i := range 60 {
 		put("thumbnails", fmt.Sprintf(`{"image":"s3://uploads/%08x.jpg","sizes":[120,480,1200]}`, i), 1024, 0)
 	}
+	for _, film := range []string{"order-4709", "order-4711", "order-4712"} {
+		put("renders", fmt.Sprintf(`{"film":"%s.mp4","size":[1920,1080],"codec":"av1","subtitles":["en","de"],"notify":"ada@example.com"}`, film), 512, 0)
+	}
 	put("exports", "all orders of 2025", 0, 0)
 	if err := beanstalk.NewTube(c, "exports").Pause(20 * time.Minute); err != nil {
 		s.t.Fatal(err)
@@ -175,6 +179,17 @@ func (s *shop) produce(tube string, rate int, seed uint64, job func(r *rand.Rand
 				}
 			}
 			c.Close()
+		}
+	})
+}
+
+// hold reserves a job, and has it until the shop closes.
+func (s *shop) hold(tube string) {
+	s.wg.Go(func() {
+		if c := s.dial(); c != nil {
+			defer c.Close()
+			_, _, _ = beanstalk.NewTubeSet(c, tube).Reserve(time.Second)
+			<-s.stop
 		}
 	})
 }

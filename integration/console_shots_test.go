@@ -95,7 +95,7 @@ func TestConsolePictures(t *testing.T) {
 func (b *browser) heldJob() string {
 	b.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); {
-		b.open("/search?state=reserved")
+		b.open("/search?q=av1&state=reserved")
 		if path := eval[string](b, `(document.querySelector("td.j-id a")||{getAttribute(){return ""}}).getAttribute("href")`); path != "" {
 			return path
 		}

@@ -20,7 +20,6 @@
     const body = document.createElement("tbody"), cell = body.insertRow().insertCell();
     body.className = "gap";
     body.setAttribute("aria-hidden", "true");
-    cell.colSpan = table.tHead.rows[0].cells.length;
     at === "top" ? table.tHead.after(body) : table.append(body);
     return cell;
   };

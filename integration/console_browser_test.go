@@ -266,3 +266,22 @@ func tokenLine(role, name, token string) string {
 func clickOn(selector string) chromedp.Action[chromedp.Void] {
 	return chromedp.Steps(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
 }
+
+// typeInto has a field have this text instead of what is in it.
+func typeInto(selector, text string) chromedp.Action[chromedp.Void] {
+	return chromedp.Steps(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.SetValue(chromedp.CSS(selector), ""),
+		chromedp.Focus(chromedp.CSS(selector)), typeMore(text))
+}
+
+// typeMore types where the focus is.
+func typeMore(text string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, input.InsertText, input.InsertTextParams{Text: text})
+		return err
+	})
+}
+
+// scrollTo scrolls to what a selector finds.
+func scrollTo(selector string) chromedp.Action[chromedp.Void] {
+	return chromedp.ScrollIntoView(chromedp.CSS(selector))
+}

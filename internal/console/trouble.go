@@ -36,20 +36,20 @@ const (
 	timeoutRate = 0.02 // a second
 )
 
-// signsOf returns what is wrong with a tube at the instant now.
-func signsOf(t *history.Tube, now int64) (signs []sign) {
+// signsOf returns what is wrong with a tube in a sample.
+func signsOf(t *history.Tube, s *history.Snapshot) (signs []sign) {
 	ready, buried := t.Jobs[queue.Ready], t.Jobs[queue.Buried]
 	add := func(kind, word, link string, weight float64, format string, args ...any) {
 		signs = append(signs, sign{kind, word, fmt.Sprintf(format, args...), link, weight})
 	}
 	age := time.Duration(0)
 	if t.Oldest != 0 {
-		age = time.Duration(now - t.Oldest)
+		age = time.Duration(s.Instant - t.Oldest)
 	}
 	if ready > 0 && t.Pause > 0 {
 		add("paused", "paused", tubePath(t.Name), 2+math.Log10(float64(ready)+1),
 			"Paused for another %s, with %s ready.", duration(t.PauseLeft), count(ready, "job"))
-	} else if ready > 0 && t.Watching == 0 {
+	} else if ready > 0 && (t.Watching == 0 || s.Stats.Workers == 0) { // every connection watches default
 		w := "No worker watches it, and %s ready."
 		if t.Jobs[queue.Reserved] > 0 {
 			w = "No worker watches it any more, and %s ready."
@@ -95,7 +95,7 @@ func jobsRate(v float64) string {
 // many, and how many there are.
 func troubled(s *history.Snapshot, most int) (list []trouble, all int) {
 	for _, t := range s.Tubes {
-		signs := signsOf(t, s.Instant)
+		signs := signsOf(t, s)
 		if len(signs) == 0 {
 			continue
 		}

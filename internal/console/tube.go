@@ -93,7 +93,7 @@ func (c *call) tubeNow() (tubePage, error) {
 		}
 	})
 	p.Name = name
-	p.Signs = signsOf(p.Tube, p.Now.Instant)
+	p.Signs = signsOf(p.Tube, p.Now)
 	p.Chart = c.tubeChart(name)
 	p.Browser = c.browserOf(name)
 	p.Browser.count(&p.Jobs)

@@ -111,7 +111,7 @@ func (c *call) tubes() (any, error) {
 	p.From = max(0, min(from, p.Total-1)) / tubesAtOnce * tubesAtOnce
 	p.To = min(p.Total, p.From+tubesAtOnce)
 	for _, t := range list[p.From:p.To] {
-		p.Rows = append(p.Rows, tubeRow{t, signsOf(t, p.Now.Instant)})
+		p.Rows = append(p.Rows, tubeRow{t, signsOf(t, p.Now)})
 	}
 	p.link()
 	return p, nil

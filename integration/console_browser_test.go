@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -188,10 +189,27 @@ func (b *browser) enter(selector, text string) {
 		}), chromedp.KeyEvent("\r"))
 }
 
-// press presses a key.
+// press presses keys, one after the other, as a keyboard would: what a page does not
+// want to be typed is not.
 func (b *browser) press(keys string) {
 	b.t.Helper()
-	b.run("press "+keys, chromedp.KeyEvent(keys))
+	for _, k := range keys {
+		ev := input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: string(k), Text: string(k)}
+		switch k {
+		case '\r':
+			ev.Key, ev.Code, ev.WindowsVirtualKeyCode = "Enter", "Enter", 13
+		case '\t':
+			ev.Key, ev.Code, ev.WindowsVirtualKeyCode, ev.Text = "Tab", "Tab", 9, ""
+		case '\x1b':
+			ev.Key, ev.Code, ev.WindowsVirtualKeyCode, ev.Text = "Escape", "Escape", 27, ""
+		}
+		b.run("press "+ev.Key, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+			_, err := cdp.Call(ctx, t, input.DispatchKeyEvent, ev)
+			ev.Type, ev.Text = input.DispatchKeyEventTypeKeyUp, ""
+			_, up := cdp.Call(ctx, t, input.DispatchKeyEvent, ev)
+			return errors.Join(err, up)
+		}))
+	}
 }
 
 // text returns the text of what a selector finds.
@@ -269,8 +287,11 @@ func clickOn(selector string) chromedp.Action[chromedp.Void] {
 
 // typeInto has a field have this text instead of what is in it.
 func typeInto(selector, text string) chromedp.Action[chromedp.Void] {
-	return chromedp.Steps(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.SetValue(chromedp.CSS(selector), ""),
-		chromedp.Focus(chromedp.CSS(selector)), typeMore(text))
+	return chromedp.Steps(chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Focus(chromedp.CSS(selector)),
+		chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+			_, err := chromedp.Evaluate[bool]("(document.activeElement.select(), true)")(ctx, t)
+			return err
+		}), typeMore(text))
 }
 
 // typeMore types where the focus is.

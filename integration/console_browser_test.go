@@ -22,9 +22,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browser is a page of a real browser, in which somebody looks at the console.
+// viewer is a page of a real browser, in which somebody looks at the console.
 // Whatever the page complains about is an error of the test.
-type browser struct {
+type viewer struct {
 	ctx    context.Context
 	t      testing.TB
 	url    string // of the server
@@ -46,7 +46,7 @@ func browserPath(t testing.TB) string {
 }
 
 // openBrowser starts a browser, which the end of the test closes.
-func openBrowser(t testing.TB, url string) *browser {
+func openBrowser(t testing.TB, url string) *viewer {
 	t.Helper()
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(browserPath(t)), chromedp.WindowSize(1280, 900), chromedp.UserDataDir(t.TempDir()),
@@ -61,24 +61,24 @@ func openBrowser(t testing.TB, url string) *browser {
 	t.Cleanup(end)
 	ctx, late := context.WithTimeout(ctx, 3*time.Minute)
 	t.Cleanup(late)
-	b := &browser{ctx: ctx, t: t, url: url}
+	b := &viewer{ctx: ctx, t: t, url: url}
 	b.begin()
 	t.Cleanup(b.check)
 	return b
 }
 
 // another opens another page of the same browser.
-func (b *browser) another() *browser {
+func (b *viewer) another() *viewer {
 	b.t.Helper()
 	ctx, end := chromedp.NewContext(b.ctx)
 	b.t.Cleanup(end)
-	k := &browser{ctx: ctx, t: b.t, url: b.url}
+	k := &viewer{ctx: ctx, t: b.t, url: b.url}
 	k.begin()
 	return k
 }
 
 // begin has the browser be there, and listens to its complaints.
-func (b *browser) begin() {
+func (b *viewer) begin() {
 	b.t.Helper()
 	if err := chromedp.Do(b.ctx, chromedp.Navigate("about:blank")); err != nil {
 		b.t.Fatalf("chromium: %v", err)
@@ -123,14 +123,14 @@ func (b *browser) begin() {
 }
 
 // hear takes what the page complains about.
-func (b *browser) hear(text string) {
+func (b *viewer) hear(text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.complaints = append(b.complaints, text)
 }
 
 // check fails the test if the page has complained.
-func (b *browser) check() {
+func (b *viewer) check() {
 	b.t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -147,7 +147,7 @@ func (b *browser) check() {
 }
 
 // run does it, or ends the test.
-func (b *browser) run(what string, actions ...chromedp.Action[chromedp.Void]) {
+func (b *viewer) run(what string, actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
 	defer cancel()
@@ -159,20 +159,20 @@ func (b *browser) run(what string, actions ...chromedp.Action[chromedp.Void]) {
 }
 
 // open goes to an address of the server.
-func (b *browser) open(path string) {
+func (b *viewer) open(path string) {
 	b.t.Helper()
 	b.run("open "+path, chromedp.Navigate(b.url+path), chromedp.WaitReady(chromedp.CSS("footer")))
 }
 
 // click clicks on what a selector finds, and counts that.
-func (b *browser) click(selector string) {
+func (b *viewer) click(selector string) {
 	b.t.Helper()
 	b.clicks++
 	b.run("click "+selector, chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
 }
 
 // clickText clicks on a link or button with that text inside what a selector finds.
-func (b *browser) clickText(within, text string) {
+func (b *viewer) clickText(within, text string) {
 	b.t.Helper()
 	b.clicks++
 	path := fmt.Sprintf(`//*[%s]//*[(self::a or self::button) and contains(normalize-space(.), %q)]`, within, text)
@@ -180,7 +180,7 @@ func (b *browser) clickText(within, text string) {
 }
 
 // enter writes text into a field, and ends it with Enter; without a click.
-func (b *browser) enter(selector, text string) {
+func (b *viewer) enter(selector, text string) {
 	b.t.Helper()
 	b.run("enter "+text, chromedp.WaitVisible(chromedp.CSS(selector)), chromedp.Focus(chromedp.CSS(selector)),
 		chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
@@ -191,7 +191,7 @@ func (b *browser) enter(selector, text string) {
 
 // press presses keys, one after the other, as a keyboard would: what a page does not
 // want to be typed is not.
-func (b *browser) press(keys string) {
+func (b *viewer) press(keys string) {
 	b.t.Helper()
 	for _, k := range keys {
 		ev := input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: string(k), Text: string(k)}
@@ -213,13 +213,13 @@ func (b *browser) press(keys string) {
 }
 
 // text returns the text of what a selector finds.
-func (b *browser) text(selector string) string {
+func (b *viewer) text(selector string) string {
 	b.t.Helper()
 	return get(b, "text of "+selector, chromedp.Text(chromedp.CSS(selector)))
 }
 
 // get does an action that returns something, or ends the test.
-func get[T any](b *browser, what string, a chromedp.Action[T]) T {
+func get[T any](b *viewer, what string, a chromedp.Action[T]) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
 	defer cancel()
@@ -231,13 +231,13 @@ func get[T any](b *browser, what string, a chromedp.Action[T]) T {
 }
 
 // eval evaluates an expression in the page.
-func eval[T any](b *browser, expression string) T {
+func eval[T any](b *viewer, expression string) T {
 	b.t.Helper()
 	return get(b, expression, chromedp.Evaluate[T](expression))
 }
 
 // until waits until the page has text in what a selector finds.
-func (b *browser) until(selector, text string) {
+func (b *viewer) until(selector, text string) {
 	b.t.Helper()
 	last := ""
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
@@ -250,7 +250,7 @@ func (b *browser) until(selector, text string) {
 }
 
 // become waits until an expression is true in the page.
-func (b *browser) become(expression string) {
+func (b *viewer) become(expression string) {
 	b.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if is, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](expression)); err == nil && is {
@@ -261,7 +261,7 @@ func (b *browser) become(expression string) {
 }
 
 // scheme has the page be light or dark.
-func (b *browser) scheme(name string) {
+func (b *viewer) scheme(name string) {
 	b.run("be "+name, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},
@@ -271,7 +271,7 @@ func (b *browser) scheme(name string) {
 }
 
 // size has the window have a size.
-func (b *browser) size(width, height int64) {
+func (b *viewer) size(width, height int64) {
 	b.run("resize", chromedp.EmulateViewport(width, height))
 }
 

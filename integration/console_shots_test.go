@@ -92,7 +92,7 @@ func TestConsolePictures(t *testing.T) {
 }
 
 // heldJob returns the address of a job that a worker has.
-func (b *browser) heldJob() string {
+func (b *viewer) heldJob() string {
 	b.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		b.open("/search?q=av1&state=reserved")
@@ -105,7 +105,7 @@ func (b *browser) heldJob() string {
 }
 
 // picture keeps a picture of the page, or of what is seen of it.
-func (b *browser) picture(name string, whole bool) {
+func (b *viewer) picture(name string, whole bool) {
 	b.t.Helper()
 	take := chromedp.CaptureScreenshot()
 	if whole {

@@ -23,7 +23,7 @@ const mostClicks = 5
 
 // task does what an operator has to do, from the overview on, and counts the
 // clicks.
-func (b *browser) task(t *testing.T, name string, do func()) {
+func (b *viewer) task(t *testing.T, name string, do func()) {
 	t.Helper()
 	b.open("/")
 	b.clicks = 0

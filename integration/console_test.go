@@ -19,7 +19,7 @@ import (
 )
 
 // openConsole starts a server and a browser that looks at it.
-func openConsole(t *testing.T, args ...string) (s *server, b *browser) {
+func openConsole(t *testing.T, args ...string) (s *server, b *viewer) {
 	t.Helper()
 	browserPath(t)
 	s, url := startHTTP(t, args...)

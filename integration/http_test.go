@@ -5,14 +5,19 @@ package integration
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -446,3 +451,24 @@ func (a *apiTest) server(dir string, journal bool) {
 		t.Error("got no document")
 	}
 }
+
+// writeTokens writes a file with a token of each role, "secret of ROLE".
+func writeTokens(t *testing.T, roles ...string) (file string) {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("# who may do what\n\n")
+	for _, role := range roles {
+		fmt.Fprintf(&b, "%s %x name-of-%s\n", role, sha256.Sum256([]byte("secret of "+role)), role)
+	}
+	file = filepath.Join(t.TempDir(), "tokens")
+	ok(t, os.WriteFile(file, []byte(b.String()), 0o600))
+	return file
+}
+
+// command returns a server's command with a free port.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	return exec.Command(spokedPath(t), append([]string{"-l", "127.0.0.1", "-p", strconv.Itoa(freePort(t))}, args...)...)
+}
+
+func termination() os.Signal { return syscall.SIGTERM }

@@ -380,7 +380,9 @@ func TestJournalTranscripts(t *testing.T) {
 			args := mode + " " + transports[(i+k)%len(transports)] + where
 			t.Run(args, func(t *testing.T) {
 				t.Parallel()
-				playAll(t, spokedPath(t), strings.Fields(args), "spoked", "1.13", "journal")
+				for _, dir := range []string{"transcripts", "added"} {
+					playAll(t, dir, spokedPath(t), strings.Fields(args), "spoked", "1.13", "journal")
+				}
 			})
 		}
 	}

@@ -140,9 +140,11 @@ func launch(t testing.TB, command string, args []string) *server {
 }
 
 // start starts the process of a server, which is killed when the test is over.
-// launching is held.
+// launching is held. Without a flag that says otherwise it serves no HTTP: of many
+// servers only one can have the usual address.
 func start(t testing.TB, cmd *exec.Cmd) *server {
 	t.Helper()
+	cmd.Env = append(cmd.Environ(), "SPOKED_HTTP=off")
 	s := &server{cmd: cmd, ended: make(chan struct{})}
 	cmd.Stderr = &s.stderr
 	if err := cmd.Start(); err != nil {

@@ -131,12 +131,11 @@ func TestReloadLog(t *testing.T) {
 			}
 			f.write("verbose: 2", "log-format: json")
 			reload(t, s, `"setting":"log-format","old":"console","new":"json"`)
-			begin := len(s.Stderr())
 			c.ask("list-tubes-watched\r\n", "OK 14\r\n---\n- default\n\r\n")
 			awaitLog(t, s, `"command":"list-tubes-watched"`)
 			f.write("verbose: 0")
 			reload(t, s, `reloaded  {"setting": "log-format"`)
-			begin = len(s.Stderr())
+			begin := len(s.Stderr())
 			c.ask("list-tube-used\r\n", "USING default\r\n")
 			if got := s.Stderr()[begin:]; got != "" {
 				t.Errorf("got log %q, want nothing", got)

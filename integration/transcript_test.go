@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"spoked/internal/transcript"
+	"spoked/proto"
 )
 
 const (
@@ -32,7 +33,7 @@ const (
 // TestTranscriptsReference shows that the transcripts tell the truth.
 func TestTranscriptsReference(t *testing.T) {
 	t.Parallel()
-	playAll(t, referencePath(t), nil, "beanstalkd", "1.12")
+	playAll(t, "transcripts", referencePath(t), nil, "beanstalkd", "1.12")
 }
 
 // TestTranscripts plays the transcripts against spoked, in each of the ways it
@@ -46,21 +47,76 @@ func TestTranscripts(t *testing.T) {
 			}
 			t.Run(args, func(t *testing.T) {
 				t.Parallel()
-				playAll(t, spokedPath(t), strings.Fields(args), "spoked", version)
+				playAll(t, "transcripts", spokedPath(t), strings.Fields(args), "spoked", version)
 			})
 		}
 	}
+	t.Run("strict", func(t *testing.T) {
+		t.Parallel()
+		playAll(t, "transcripts", spokedPath(t), []string{"--strict"}, "spoked", "1.13")
+	})
 }
 
-// playAll plays every transcript against a server process of its own.
-func playAll(t *testing.T, command string, args []string, tags ...string) {
-	scripts, err := transcript.ReadDir(filepath.Join("testdata", "transcripts"))
+// TestAddedCommands plays those of the commands that beanstalkd does not have.
+func TestAddedCommands(t *testing.T) {
+	t.Parallel()
+	for _, args := range transports {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			playAll(t, "added", spokedPath(t), strings.Fields(args), "spoked", "1.13")
+		})
+	}
+}
+
+// TestProtocolPage plays the examples of docs/protocol.md against spoked, and those that
+// have no command of its own against beanstalkd.
+func TestProtocolPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "docs", "protocol.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, err := transcript.Page("protocol.md", string(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shared, ours []*transcript.Script
+	for _, script := range examples {
+		sent := strings.Join(script.Sent(), "\n") + "\n"
+		theirs := true
+		for op := range proto.Op(proto.NumOps) {
+			theirs = theirs && !(op.Added() && strings.Contains(sent, op.String()))
+		}
+		if strings.Contains(sent, "stats") || strings.Contains(sent, "capabilities") {
+			continue // they tell about the server, and all connections
+		}
+		if ours = append(ours, script); theirs {
+			shared = append(shared, script)
+		}
+	}
+	t.Run("spoked", func(t *testing.T) {
+		t.Parallel()
+		playScripts(t, ours, spokedPath(t), nil, "spoked", "1.13")
+	})
+	t.Run("beanstalkd", func(t *testing.T) {
+		t.Parallel()
+		playScripts(t, shared, referencePath(t), nil, "beanstalkd", "1.12")
+	})
+}
+
+// playAll plays every transcript of a directory against a server process of its own.
+func playAll(t *testing.T, dir, command string, args []string, tags ...string) {
+	scripts, err := transcript.ReadDir(filepath.Join("testdata", dir))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(scripts) == 0 {
 		t.Fatal("no transcripts")
 	}
+	playScripts(t, scripts, command, args, tags...)
+}
+
+func playScripts(t *testing.T, scripts []*transcript.Script, command string, args []string, tags ...string) {
 	for _, script := range scripts {
 		if script.Duration() > liveLimit {
 			continue

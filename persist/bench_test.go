@@ -32,7 +32,7 @@ func (nowhereFile) Truncate(int64) error                   { return nil }
 func (nowhereFile) Close() error                           { return nil }
 
 func openNowhere(b *testing.B) *persist.Journal {
-	r, err := persist.Recover(nil, nil, func() *queue.Engine { return queue.New(1) }, 1)
+	r, err := persist.Recover(nil, fsLoader{}, func() *queue.Engine { return queue.New(1) }, 1)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -279,7 +279,9 @@ func (s *crashSim) command() {
 		s.put(c)
 		return
 	}
-	switch n := s.r.IntN(100); {
+	switch n := s.r.IntN(112); {
+	case n >= 100:
+		s.edit()
 	case n < 35:
 		s.look(c)
 		timeout := time.Duration(0)

@@ -68,6 +68,19 @@ var goldens = []struct {
 		g.must(g.journal.Close())
 		return g.fs
 	}},
+	{"moved", true, false, func(t *testing.T) *faultFS {
+		g := newRig(t, persist.SyncAlways, 4096)
+		g.everyState()
+		g.turn()
+		for id := range g.engine.NextID() {
+			_ = g.engine.Move(g.now, id, []byte([]string{"default", "elsewhere", "mail"}[id%3]))
+			_ = g.engine.Change(g.now, id, queue.Change{Pri: new(uint32(id))})
+		}
+		g.turn()
+		g.must(g.journal.Finish((*persist.Batch).WriteSync))
+		g.must(g.journal.Close())
+		return g.fs
+	}},
 	{"torn", false, true, func(t *testing.T) *faultFS {
 		g := newRig(t, persist.SyncLater, 4096)
 		g.everyState()

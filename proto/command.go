@@ -1,6 +1,9 @@
 package proto
 
-import "strings"
+import (
+	"iter"
+	"strings"
+)
 
 // Op names a command of the protocol. The zero Op, OpNone, is no command.
 type Op uint8
@@ -34,8 +37,22 @@ const (
 	OpQuit
 	OpPauseTube
 
+	// What this server adds; see Op.Added.
+	OpCapabilities
+	OpPing
+	OpListJobs
+	OpReserveBatch
+	OpDeleteBatch
+	OpFlushTube
+	OpTruncate
+	OpDeleteTube
+	OpDrain
+	OpUndrain
+
 	// NumOps is the length of an array indexed by Op, OpNone included.
 	NumOps = iota
+
+	firstAdded = OpCapabilities
 )
 
 // String returns the command's word as it is sent, "reserve-with-timeout" for
@@ -46,6 +63,10 @@ func (o Op) String() string {
 	}
 	return strings.TrimSuffix(grammar[o-1].prefix, " ")
 }
+
+// Added reports whether the command is none of beanstalkd's. A strict decoder
+// ([Decoder.Strict]) does not know it.
+func (o Op) Added() bool { return o >= firstAdded && o < NumOps }
 
 // Status says why a line was refused; [Status.Reply] is the answer to send.
 type Status uint8
@@ -77,11 +98,27 @@ type Command struct {
 	Delay   uint32 // seconds: put, release, pause-tube
 	TTR     uint32 // seconds: put; as sent, so 0 is still 0
 	Size    uint32 // bytes of body without its CRLF: put
-	Count   uint32 // kick
-	Timeout int64  // seconds, or Forever: reserve-with-timeout
+	Count   uint32 // kick, and of at most MaxBatch: reserve-batch, delete-batch, list-jobs
+	Timeout int64  // seconds: reserve-batch; or Forever: reserve-with-timeout
 
-	Tube []byte // tube name; borrowed until the next call of Next
-	Data []byte // body bytes of Chunk and BodyEnd; borrowed likewise
+	Tube  []byte // tube name; borrowed until the next call of Next
+	Data  []byte // body bytes of Chunk and BodyEnd; borrowed likewise
+	State []byte // a word: list-jobs; borrowed likewise
+	list  []byte // ids of delete-batch, well formed; borrowed likewise
+}
+
+// IDs yields the ids of a delete-batch, as many as Count says. They are borrowed as
+// Tube is.
+func (c *Command) IDs() iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for rest := c.list; ; {
+			id, after, ok := number(rest, 1<<64-1)
+			if !ok || !yield(id) {
+				return
+			}
+			rest = after
+		}
+	}
 }
 
 // Event is what [Decoder.Next] found.

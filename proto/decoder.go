@@ -6,16 +6,17 @@ import "bytes"
 // the same however the input is cut, save where the cuts between Chunks fall.
 // Set MaxJobSize; everything else works from zero.
 //
-// A Decoder is small, so that an idle connection costs next to nothing: 24
-// bytes, and MaxLine more from the first time that a line comes in two pieces,
-// which it then keeps. Apart from that one allocation it makes none, and a
+// Decoder is small, so that an idle connection costs next to nothing: 24
+// bytes, and some 250 more from the first time that a line comes in two pieces,
+// which it then keeps. Apart from that one allocation it makes none, but for the
+// pieces of a long delete-batch, up to MaxLongLine bytes until that has come. A
 // line that is whole in the input is read where it stands, without a copy.
 //
 // After the client's end of file there is nothing to finish: beanstalkd drops a
 // partial line or body without a word.
 type Decoder struct {
-	block *[MaxLine]byte // the first held bytes of the current block; nil until needed
-	left  int64          // in body and drop: bytes to come, trailer included, at least 1
+	block *heldLine // what is held of the current line; nil until needed
+	left  int64     // in body and drop: bytes to come, trailer included, at least 1
 
 	// MaxJobSize is the largest body accepted, in bytes without its CRLF. A
 	// change takes effect at the next command line.
@@ -24,19 +25,29 @@ type Decoder struct {
 	// Lax reads the number of reserve-with-timeout as beanstalkd 1.12 did.
 	Lax bool
 
+	// Strict has the decoder know beanstalkd's commands alone.
+	Strict bool
+
 	mode mode
-	held uint8 // bytes in block; less than MaxLine
-	cr   bool  // in body, when left is 1: the byte before was the trailer's CR
+	held uint8 // bytes in block.line; less than MaxLine
+}
+
+// heldLine is what is held of a line.
+type heldLine struct {
+	line [MaxLine]byte // the first held bytes of the current block
+	long []byte        // a line longer than that, up to MaxLongLine bytes; nil until needed
 }
 
 // mode is what the next byte of input is part of.
 type mode uint8
 
 const (
-	inLine mode = iota // a command line
-	inSkip             // a line already found too long
-	inBody             // the body of a put, or its trailer
-	inDrop             // the body of a put over the limit, or its trailer
+	inLine    mode = iota // a command line
+	inSkip                // a line already found too long
+	inLong                // a line that may be longer than others; block.long has its beginning
+	inBody                // the body of a put, or its trailer
+	inTrailer             // the last byte of the trailer, the one before was its CR
+	inDrop                // the body of a put over the limit, or its trailer
 )
 
 // Next consumes input up to and including the first event. It returns the
@@ -54,10 +65,12 @@ const (
 // came in pieces; a body is not looked at. Next keeps no reference to in.
 func (d *Decoder) Next(in []byte, cmd *Command) (n int, ev Event) {
 	switch d.mode {
-	case inBody:
+	case inBody, inTrailer:
 		return d.body(in, cmd)
 	case inDrop:
 		return d.drop(in, cmd)
+	case inLong:
+		return d.longLine(in, cmd)
 	default:
 		return d.line(in, cmd)
 	}
@@ -73,16 +86,29 @@ func (d *Decoder) Next(in []byte, cmd *Command) (n int, ev Event) {
 // thrown away with it, its LF then ends nothing, and a line of 223 bytes (or
 // 447, 671, ...) before its CRLF takes the next line with it.
 func (d *Decoder) line(in []byte, cmd *Command) (n int, ev Event) {
+	if d.block != nil {
+		d.block.long = nil // the last Command borrowed it
+	}
 	for n < len(in) {
 		held := int(d.held)
 		block := in[n:min(n+MaxLine, len(in))]
 		if held > 0 {
-			block = d.block[:held+copy(d.block[held:], in[n:])]
+			block = d.block.line[:held+copy(d.block.line[held:], in[n:])]
 		}
 
 		if end := lineEnd(block); end > 0 {
 			d.held = 0
 			return n + end - held, d.endLine(block[:end-len(crlf)], cmd)
+		}
+
+		if len(block) == MaxLine && d.mayBeLong(block) {
+			d.held, d.mode = 0, inLong
+			if held > 0 {
+				d.block.long = append([]byte(nil), block...)
+				n += len(block) - held
+			}
+			m, ev := d.longLine(in[n:], cmd)
+			return n + m, ev
 		}
 
 		n += len(block) - held
@@ -112,11 +138,71 @@ func lineEnd(block []byte) int {
 }
 
 // hold copies the beginning of a line whose end has not come yet.
-func (d *Decoder) hold(block []byte) {
+func (d *Decoder) hold(line []byte) {
 	if d.block == nil {
-		d.block = new([MaxLine]byte)
+		d.block = new(heldLine)
 	}
-	copy(d.block[:], block)
+	copy(d.block.line[:], line)
+}
+
+// mayBeLong reports whether the line that begins with these MaxLine bytes, and does
+// not end in them, may be longer.
+func (d *Decoder) mayBeLong(line []byte) bool {
+	if d.mode != inLine || d.Strict || bytes.IndexByte(line[:MaxLine-1], '\r') >= 0 {
+		return false
+	}
+	r := d.find(line)
+	return r != nil && r.op == OpDeleteBatch
+}
+
+// longLine consumes up to and including the end of a long line. What is held of it is
+// in block.long; if that is empty, the line begins with in. As in a block, the first CR
+// counts: if no LF follows it, or the line is longer than it may be, what comes next
+// is skipped like the rest of any line that is too long.
+func (d *Decoder) longLine(in []byte, cmd *Command) (n int, ev Event) {
+	var held []byte
+	if d.block != nil {
+		held = d.block.long
+	}
+	part := in[:min(len(in), MaxLongLine-len(held))]
+	cr := bytes.IndexByte(part, '\r')
+	if k := len(held); k > 0 && held[k-1] == '\r' {
+		cr = -1
+	}
+	lf := cr + 1 // where it must stand
+	switch {
+	case cr < 0 && (len(held) == 0 || held[len(held)-1] != '\r'), lf == len(part):
+		return d.holdLong(held, part, in, cmd)
+	case part[lf] != '\n':
+		return d.skipLong(lf, in, cmd)
+	}
+	line := part[:lf+1]
+	if len(held) > 0 {
+		d.block.long = append(held, line...)
+		line = d.block.long
+	}
+	d.mode = inLine
+	return lf + 1, d.endLine(line[:len(line)-len(crlf)], cmd)
+}
+
+// holdLong consumes part, the beginning of in, in which a long line does not end.
+func (d *Decoder) holdLong(held, part, in []byte, cmd *Command) (n int, ev Event) {
+	if len(held)+len(part) == MaxLongLine {
+		return d.skipLong(len(part), in, cmd)
+	}
+	if d.block == nil {
+		d.block = new(heldLine)
+	}
+	d.block.long = append(held, part...)
+	return len(part), More
+}
+
+// skipLong consumes n bytes, with which a long line turns out to be none, and goes on
+// to its end.
+func (d *Decoder) skipLong(n int, in []byte, cmd *Command) (int, Event) {
+	d.mode = inSkip
+	m, ev := d.line(in[n:], cmd)
+	return n + m, ev
 }
 
 // endLine answers a line that has come to its end; line is without its CRLF.
@@ -153,11 +239,11 @@ func (d *Decoder) body(in []byte, cmd *Command) (n int, ev Event) {
 	}
 
 	n = int(d.left)
-	body, ok := in[:0], d.cr && in[0] == '\n'
+	body, ok := in[:0], d.mode == inTrailer && in[0] == '\n'
 	if n >= len(crlf) {
 		body, ok = in[:n-len(crlf)], string(in[n-len(crlf):n]) == crlf
 	}
-	d.mode, d.left, d.cr = inLine, 0, false
+	d.mode, d.left = inLine, 0
 	if !ok {
 		cmd.Data = nil
 		return n, BadTrailer
@@ -171,8 +257,8 @@ func (d *Decoder) partOfBody(in []byte, cmd *Command) (n int, ev Event) {
 	size := max(d.left-int64(len(crlf)), 0) // of body to come
 	n = len(in)
 	d.left -= int64(n)
-	if int64(n) > size {
-		d.cr = in[size] == '\r'
+	if int64(n) > size && in[size] == '\r' {
+		d.mode = inTrailer
 	}
 	data := in[:min(int64(n), size)]
 	if len(data) == 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -16,13 +17,15 @@ type decoding struct {
 	want string
 	max  uint32
 	lax  bool
+
+	strict bool
 }
 
 func (c decoding) decoder() *Decoder {
 	if c.max == 0 {
 		c.max = 10
 	}
-	return &Decoder{MaxJobSize: c.max, Lax: c.lax}
+	return &Decoder{MaxJobSize: c.max, Lax: c.lax, Strict: c.strict}
 }
 
 const (
@@ -135,6 +138,7 @@ var puts = []decoding{
 var decodings = map[string][]decoding{
 	"plain": plain, "lines": lines, "recognition": recognition,
 	"numbers": numbers, "names": names, "puts": puts,
+	"added": added, "strict": strict, "long": long,
 }
 
 // eachDecoding runs f for all the tables above.
@@ -256,12 +260,14 @@ func TestDecoderAllocs(t *testing.T) {
 	for _, c := range plain {
 		in = append(in, c.in...)
 	}
+	in = append(in, long[0].in...)
 	d := Decoder{MaxJobSize: 10}
 	var cmd Command
 	if got := testing.AllocsPerRun(100, func() { drain(&d, in, &cmd) }); got != 0 {
 		t.Errorf("whole: got %v allocations, want 0", got)
 	}
 	// The first run, which is not measured, allocates the buffer.
+	in = in[:len(in)-len(long[0].in)]
 	got := testing.AllocsPerRun(100, func() {
 		for i := range in {
 			drain(&d, in[i:i+1], &cmd)
@@ -279,13 +285,13 @@ func FuzzDecoder(f *testing.F) {
 	for _, cases := range decodings {
 		for _, c := range cases {
 			if len(c.in) < 1000 {
-				f.Add([]byte(c.in), seed, c.decoder().MaxJobSize, c.lax)
+				f.Add([]byte(c.in), seed, c.decoder().MaxJobSize, c.lax, c.strict)
 				seed++
 			}
 		}
 	}
-	f.Fuzz(func(t *testing.T, in []byte, seed uint64, limit uint32, lax bool) {
-		whole := decode(t, &Decoder{MaxJobSize: limit, Lax: lax}, string(in))
+	f.Fuzz(func(t *testing.T, in []byte, seed uint64, limit uint32, lax, strict bool) {
+		whole := decode(t, &Decoder{MaxJobSize: limit, Lax: lax, Strict: strict}, string(in))
 
 		random := rand.New(rand.NewPCG(seed, 0))
 		var cuts []string
@@ -294,7 +300,7 @@ func FuzzDecoder(f *testing.F) {
 			cuts = append(cuts, rest[:n])
 			rest = rest[n:]
 		}
-		if got := decode(t, &Decoder{MaxJobSize: limit, Lax: lax}, cuts...); got != whole {
+		if got := decode(t, &Decoder{MaxJobSize: limit, Lax: lax, Strict: strict}, cuts...); got != whole {
 			t.Errorf("decode(%q)\n got %s\nwant %s", cuts, got, whole)
 		}
 	})
@@ -324,8 +330,10 @@ func decode(t *testing.T, d *Decoder, inputs ...string) string {
 				t.Fatalf("%v consumed nothing", ev)
 			case ev == Chunk && len(cmd.Data) == 0:
 				t.Fatal("empty Chunk")
-			case d.held >= MaxLine:
-				t.Fatalf("%d bytes held", d.held)
+			case d.held >= MaxLine, d.block != nil && len(d.block.long) > MaxLongLine:
+				t.Fatalf("%d bytes held, or %d", d.held, len(d.block.long))
+			case ev == Request && slices.Collect(cmd.IDs()) == nil != (cmd.Op != OpDeleteBatch):
+				t.Fatalf("%v has ids %v", cmd.Op, slices.Collect(cmd.IDs()))
 			}
 			switch ev {
 			case Request, Refused:
@@ -391,6 +399,14 @@ func describe(ev Event, cmd *Command) string {
 	}
 	if cmd.Tube != nil {
 		fmt.Fprintf(&b, " tube=%q", cmd.Tube)
+	}
+	if cmd.State != nil {
+		fmt.Fprintf(&b, " state=%q", cmd.State)
+	}
+	if ids := slices.Collect(cmd.IDs()); len(ids) > 3 {
+		fmt.Fprintf(&b, " ids=%d..%d", ids[0], ids[len(ids)-1])
+	} else if len(ids) > 0 {
+		fmt.Fprintf(&b, " ids=%v", ids)
 	}
 	return b.String()
 }

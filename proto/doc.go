@@ -1,6 +1,7 @@
 // Package proto is beanstalkd's wire protocol as values: bytes in, commands
 // out; results in, bytes out. It is byte for byte beanstalkd 1.13, quirks
-// included, because clients in a dozen languages depend on those bytes.
+// included, because clients in a dozen languages depend on those bytes. A few
+// commands are added, which are nothing to beanstalkd ([Op.Added]).
 //
 // It is not a server. It has no socket, no clock, no lock and no goroutine, and
 // it knows nothing of jobs or tubes beyond how they are spelled. It also decides
@@ -11,8 +12,8 @@
 // The caller reads bytes however they come, and a [Decoder] turns them into the
 // same events however they were cut: one byte at a time, or a thousand
 // pipelined commands in one read. Nothing in the protocol needs more memory
-// than one command line, so a Decoder holds at most [MaxLine] bytes; bodies
-// pass through it without being kept.
+// than one command line, so a Decoder holds at most [MaxLine] bytes, or of a
+// delete-batch [MaxLongLine]; bodies pass through it without being kept.
 //
 // Reading order: command.go (the values), grammar.go (every command in one
 // table, and how to add one), decoder.go (lines and bodies), scan.go (numbers

@@ -34,6 +34,16 @@ var plain = []decoding{
 	{in: "list-tubes\r\n", want: "list-tubes"},
 	{in: "quit\r\n", want: "quit"},
 	{in: "pause-tube t 7\r\n", want: `pause-tube delay=7 tube="t"`},
+	{in: "capabilities\r\n", want: "capabilities"},
+	{in: "ping\r\n", want: "ping"},
+	{in: "list-jobs t ready 7 8\r\n", want: `list-jobs id=7 count=8 tube="t" state="ready"`},
+	{in: "reserve-batch 7 8\r\n", want: "reserve-batch count=7 timeout=8"},
+	{in: "delete-batch 7 8\r\n", want: "delete-batch count=2 ids=[7 8]"},
+	{in: "flush-tube t\r\n", want: `flush-tube tube="t"`},
+	{in: "truncate t\r\n", want: `truncate tube="t"`},
+	{in: "delete-tube t\r\n", want: `delete-tube tube="t"`},
+	{in: "drain\r\n", want: "drain"},
+	{in: "undrain\r\n", want: "undrain"},
 }
 
 var recognition = []decoding{
@@ -249,7 +259,7 @@ func TestGrammar(t *testing.T) {
 		if last := r.steps[len(r.steps)-1]; last != atEnd && last != ignoreRest && last != validName {
 			t.Errorf("%q: the line may not end with step %d", r.prefix, last)
 		}
-		if got := find([]byte(r.prefix)); got == nil || got.op != r.op {
+		if got := new(Decoder).find([]byte(r.prefix)); got == nil || got.op != r.op {
 			t.Errorf("%q: an earlier row hides this one", r.prefix)
 		}
 	}

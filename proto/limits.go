@@ -1,10 +1,17 @@
 package proto
 
-// Limits of beanstalkd 1.13. All are inclusive: the limit itself is accepted.
+// Limits of beanstalkd 1.13, and two of this server's own commands. All are inclusive: the limit itself is accepted.
 const (
 	// MaxLine is the longest command line in bytes, its CRLF included. It is
 	// also the length of the blocks in which a longer line is thrown away.
 	MaxLine = 224
+
+	// MaxLongLine is the longest line of a delete-batch in bytes, its CRLF included:
+	// there is room in it for MaxBatch ids.
+	MaxLongLine = 24 << 10
+
+	// MaxBatch is how many jobs a command of this server's own deals with at most.
+	MaxBatch = 1000
 
 	// MaxTubeName is the longest tube name in bytes.
 	MaxTubeName = 200

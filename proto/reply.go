@@ -34,6 +34,11 @@ const (
 
 	// To ignore, of the only tube watched.
 	NotIgnored = "NOT_IGNORED\r\n"
+
+	// To ping, and to undrain. The reply to drain is Draining, and to delete-tube
+	// Deleted.
+	Pong        = "PONG\r\n"
+	NotDraining = "NOT_DRAINING\r\n"
 )
 
 // Reply returns the reply to a line refused with this status, CRLF included.
@@ -70,6 +75,30 @@ func AppendFound(dst []byte, id uint64, body []byte) []byte {
 // kick-job is Kicked, without a number.
 func AppendKicked(dst []byte, n int) []byte {
 	return appendNumber(dst, "KICKED ", uint64(n))
+}
+
+// AppendFlushed appends the reply to flush-tube, which deleted n jobs.
+func AppendFlushed(dst []byte, n int) []byte {
+	return appendNumber(dst, "FLUSHED ", uint64(n))
+}
+
+// AppendTruncated appends the reply to truncate, which deleted n jobs.
+func AppendTruncated(dst []byte, n int) []byte {
+	return appendNumber(dst, "TRUNCATED ", uint64(n))
+}
+
+// AppendReservedBatch appends the first line of the reply to reserve-batch, which n
+// replies follow as to reserve.
+func AppendReservedBatch(dst []byte, n int) []byte {
+	return appendNumber(dst, "RESERVED_BATCH ", uint64(n))
+}
+
+// AppendDeletedBatch appends the reply to delete-batch, which deleted so many jobs,
+// and did not find others.
+func AppendDeletedBatch(dst []byte, deleted, notFound int) []byte {
+	dst = append(dst, "DELETED_BATCH "...)
+	dst = strconv.AppendUint(dst, uint64(deleted), 10)
+	return appendNumber(dst, " ", uint64(notFound))
 }
 
 // AppendUsing appends the reply to use and list-tube-used.
@@ -110,8 +139,9 @@ func appendJob(dst []byte, word string, id uint64, body []byte) []byte {
 //
 // Values are written as they are, never escaped, as in beanstalkd.
 type YAML struct {
-	buf   []byte
-	start int // of the reply in buf
+	buf    []byte
+	start  int    // of the reply in buf
+	indent string // of the next line with a key
 }
 
 // okRoom has the width of the first line of nearly every stats reply.
@@ -166,6 +196,19 @@ func (y *YAML) Quoted(key, value string) {
 	y.buf = append(y.buf, "\"\n"...)
 }
 
+// Next has the lines that follow, each with a key, be an item of a list, up to the
+// next call of Next.
+func (y *YAML) Next() { y.indent = "- " }
+
+// None adds the line "[]", for a list without items.
+func (y *YAML) None() { y.buf = append(y.buf, "[]\n"...) }
+
+// List adds the line "key:", of which the items follow.
+func (y *YAML) List(key string) {
+	y.buf = append(y.buf, key...)
+	y.buf = append(y.buf, ":\n"...)
+}
+
 // Item adds the line "- name".
 func (y *YAML) Item(name string) {
 	y.buf = append(y.buf, "- "...)
@@ -174,6 +217,10 @@ func (y *YAML) Item(name string) {
 }
 
 func (y *YAML) key(key string) {
+	if y.indent != "" {
+		y.buf = append(y.buf, y.indent...)
+		y.indent = "  "
+	}
 	y.buf = append(y.buf, key...)
 	y.buf = append(y.buf, ": "...)
 }

@@ -17,6 +17,10 @@ func TestReplies(t *testing.T) {
 		{string(AppendUsing(nil, "default")), "USING default\r\n"},
 		{string(AppendWatching(nil, 2)), "WATCHING 2\r\n"},
 		{string(AppendWatching([]byte(Deleted), 2)), "DELETED\r\nWATCHING 2\r\n"},
+		{string(AppendFlushed(nil, 1000000)), "FLUSHED 1000000\r\n"},
+		{string(AppendTruncated(nil, 0)), "TRUNCATED 0\r\n"},
+		{string(AppendReservedBatch(nil, 1000)), "RESERVED_BATCH 1000\r\n"},
+		{string(AppendDeletedBatch(nil, 3, 2)), "DELETED_BATCH 3 2\r\n"},
 		{StatusOK.Reply(), ""},
 		{BadFormat.Reply(), "BAD_FORMAT\r\n"},
 		{UnknownCommand.Reply(), "UNKNOWN_COMMAND\r\n"},
@@ -45,6 +49,31 @@ func TestYAML(t *testing.T) {
 		"rusage-utime: 12.000034\n" +
 		"rusage-stime: 0.999999\n"
 	if want := fmt.Sprintf("TOUCHED\r\nOK %d\r\n%s\r\n", len(text), text); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestYAMLOfItems(t *testing.T) {
+	y := BeginYAML(nil)
+	y.Bare("server", "spoked")
+	y.List("commands")
+	y.Item("ping")
+	if got, want := string(y.End()), "OK 36\r\n---\nserver: spoked\ncommands:\n- ping\n\r\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	y = BeginYAML(nil)
+	for range 2 {
+		y.Next()
+		y.Uint("id", 7)
+		y.Bare("state", "ready")
+	}
+	item := "- id: 7\n  state: ready\n"
+	if got, want := string(y.End()), "OK 50\r\n---\n"+item+item+"\r\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	y = BeginYAML(nil)
+	y.None()
+	if got, want := string(y.End()), "OK 7\r\n---\n[]\n\r\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

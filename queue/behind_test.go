@@ -22,6 +22,7 @@ func TestBehind(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			b := &behind{t: t, r: rand.New(rand.NewPCG(seed, 0)), now: 1e18, engine: queue.New(1e18), left: map[uint64]bool{}, kicks: map[*queue.Client]uint32{}}
+			b.engine.SetObserver(b)
 			if seed%2 == 1 {
 				b.engine.SetPortions(0, 0, 1)
 			}
@@ -31,6 +32,9 @@ func TestBehind(t *testing.T) {
 			b.finish()
 			if slow := seed%2 == 1; slow != (b.kicked > 0) {
 				t.Errorf("%d kicks were not done at once", b.kicked)
+			}
+			if slow := seed%2 == 1; slow != (b.cleared > 0) {
+				t.Errorf("%d clears were not done at once", b.cleared)
 			}
 		})
 	}
@@ -45,6 +49,14 @@ type behind struct {
 	left    map[uint64]bool          // the jobs that were put and not deleted
 	kicks   map[*queue.Client]uint32 // how many jobs those want to kick that wait for it
 	kicked  int
+	cleared int // clears that were not done at once
+}
+
+// Observe takes note of what a clear has deleted.
+func (b *behind) Observe(ev queue.Event) {
+	if ev.Kind == queue.JobDeleted {
+		delete(b.left, ev.ID)
+	}
 }
 
 func (b *behind) seconds(n int) time.Duration { return time.Duration(b.r.IntN(n)) * time.Second }
@@ -65,6 +77,10 @@ func (b *behind) wakes() {
 	b.engine.TakeWakes(func(w queue.Wake) {
 		if !slices.Contains(b.clients, w.Client) || w.Client.Waiting() {
 			b.t.Fatalf("a client was woken that has left, or waits: %+v", w)
+		}
+		if w.Outcome == queue.Cleared {
+			b.cleared++
+			return
 		}
 		n, kicking := b.kicks[w.Client]
 		if kicking != (w.Outcome == queue.Kicked) || w.Count > n {
@@ -98,7 +114,7 @@ func (b *behind) step() {
 	c := pick(b.r, idle)
 	tube := []byte{'a' + byte(b.r.IntN(4))}
 	id := uint64(b.r.IntN(2*len(b.left) + 10))
-	switch b.r.IntN(16) {
+	switch b.r.IntN(21) {
 	case 0:
 		b.clients = append(b.clients, e.Connect())
 	case 1:
@@ -142,6 +158,16 @@ func (b *behind) step() {
 		_ = e.Ignore(c, tube)
 	case 15:
 		e.StopWaiting(pick(b.r, b.clients))
+	case 16:
+		if b.r.IntN(4) == 0 {
+			e.Clear(b.now, c, tube, queue.StateSet(b.r.IntN(int(queue.AllStates)+1)))
+		}
+	case 17, 18:
+		_ = e.Move(b.now, id, tube)
+	case 19:
+		_ = e.Change(b.now, id, queue.Change{Pri: new(b.r.Uint32N(3)), Delay: new(b.seconds(3))})
+	case 20:
+		_ = e.Hand(b.now, c, pick(b.r, b.clients), id)
 	}
 	b.wakes()
 	if err := e.Check(); err != nil {

@@ -266,8 +266,8 @@ func BenchmarkFootprint(b *testing.B) {
 func drop(b *testing.B, e *Engine) {
 	c := e.Connect()
 	for id := range e.nextID {
-		if id > 0 && e.Delete(benchStart, c, id) != nil {
-			b.Fatalf("job %d is not there", id)
+		if _, err := e.Peek(id); err == nil && e.Delete(benchStart, c, id) != nil {
+			b.Fatalf("job %d cannot be deleted", id)
 		}
 	}
 }
@@ -388,4 +388,97 @@ func BenchmarkLongest(b *testing.B) {
 			b.ReportMetric(float64(longest.Nanoseconds())/1000, "longest-us")
 		})
 	}
+}
+
+// BenchmarkClear clears a tube of a million jobs, in portions, and says how long
+// the longest call took. In "shared" there are as many jobs in another tube, and in
+// "busy" others put and reserve meanwhile.
+func BenchmarkClear(b *testing.B) {
+	const jobs, limit = 1_000_000, 1024
+	for _, bm := range []struct {
+		name         string
+		pri          func() uint32
+		delay        func() time.Duration
+		shared, busy bool
+	}{
+		{"ready", nil, nil, false, false},
+		{"random priorities", seeded().Uint32, nil, false, false},
+		{"delayed", nil, withinAnHour(), false, false},
+		{"shared", nil, nil, true, false},
+		{"busy", nil, nil, false, true},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			longest := time.Duration(0)
+			call := func(f func()) {
+				start := time.Now()
+				f()
+				longest = max(longest, time.Since(start))
+			}
+			for b.Loop() {
+				b.StopTimer()
+				e := New(benchStart)
+				c, w := e.Connect(), e.Connect()
+				if bm.shared {
+					e.Use(c, []byte("another"))
+					fill(b, e, c, jobs, bm.pri, bm.delay, benchBody)
+					e.Use(c, []byte("default"))
+				}
+				fill(b, e, c, jobs, bm.pri, bm.delay, benchBody)
+				now := benchStart + jobs*benchTurn
+				b.StartTimer()
+				call(func() { _, _, _ = e.Clear(now, c, []byte("default"), AllStates) })
+				for e.Unfinished() {
+					if bm.busy {
+						mustInsert(b, e, now, w, 1, 0, benchBody)
+						if j, o := e.Reserve(now, w, 0); o == Given {
+							_ = e.Delete(now, w, j.ID)
+						}
+					}
+					call(func() { e.Advance(now, limit) })
+				}
+				b.StopTimer()
+				drop(b, e)
+				b.StartTimer()
+			}
+			perJob(b, jobs)
+			b.ReportMetric(float64(longest.Nanoseconds())/1000, "longest-us")
+		})
+	}
+}
+
+// BenchmarkFind goes through a million jobs, in portions, and says how long the
+// longest took.
+func BenchmarkFind(b *testing.B) {
+	const jobs, work = 1_000_000, 10_000
+	e := New(benchStart)
+	fill(b, e, e.Connect(), jobs, nil, nil, bytes.Repeat([]byte("x"), 256))
+	c := e.Connect()
+	e.Use(c, []byte("another"))
+	fill(b, e, c, 10, nil, nil, benchBody)
+	e.Use(c, []byte("third"))
+	fill(b, e, c, 2*fewJobs, nil, nil, benchBody)
+	for _, bm := range []struct {
+		name string
+		q    Query
+	}{
+		{"few", Query{Tube: "another"}},
+		{"another tube", Query{Tube: "third"}},
+		{"another state", Query{Tube: "default", States: States(Buried)}},
+		{"body", Query{Contains: []byte("needle")}},
+		{"all", Query{}},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			longest := time.Duration(0)
+			for b.Loop() {
+				for after, end := uint64(0), false; !end; {
+					start := time.Now()
+					after, end = e.Find(benchStart, &bm.q, after, work, func(*Found) bool { return true })
+					longest = max(longest, time.Since(start))
+				}
+			}
+			perJob(b, jobs)
+			b.ReportMetric(float64(longest.Nanoseconds())/1000, "longest-us")
+		})
+	}
+	drop(b, e)
 }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -79,7 +80,7 @@ func (e *Engine) Check() error {
 			return fmt.Errorf("queue: tube %q counts %d users and %d watchers, has %d and %d", t.name, t.using, t.watching, using[t], watching[t])
 		}
 	}
-	if err := e.checkLists(lists); err != nil {
+	if err := cmp.Or(e.checkLists(lists), e.checkTimes()); err != nil {
 		return err
 	}
 	jobs := 0
@@ -103,6 +104,20 @@ func (e *Engine) Check() error {
 		return fmt.Errorf("queue: %d bytes of bodies without jobs", e.BodyBytes())
 	case jobs == 0 && e.works.Len() != 0:
 		return fmt.Errorf("queue: %d work records without jobs", e.works.Len())
+	}
+	return nil
+}
+
+// checkTimes looks at which tubes have times.
+func (e *Engine) checkTimes() error {
+	n := 0
+	for _, t := range e.list {
+		if t.times != nil {
+			n++
+		}
+	}
+	if e.times == nil && n > 0 || e.times != nil && n+e.times.left != e.times.most {
+		return fmt.Errorf("queue: the times of %d tubes are kept, which is not as many as are counted", n)
 	}
 	return nil
 }

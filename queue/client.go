@@ -25,6 +25,7 @@ type Client struct {
 	soon     int                         // of these, in the last second before their deadline
 
 	producer, worker bool
+	hidden           bool // it is neither, whatever it does
 	attached         bool // it is no connection
 
 	// While it is busy:
@@ -163,11 +164,14 @@ func (e *Engine) Attach() *Client {
 
 // AttachHidden returns a new client as Attach does, for who does things for others
 // and is there as long as the engine: TubeStats do not count it as one who uses and
-// watches "default". What else it uses, it must not use for longer than a moment,
-// and it must watch nothing else, and not disconnect.
+// watches "default", nor Stats as a producer or a worker. What else it uses, it must
+// not use for longer than a moment, and it must watch nothing else, and not
+// disconnect.
 func (e *Engine) AttachHidden() *Client {
 	e.hidden++
-	return e.Attach()
+	c := e.Attach()
+	c.hidden = true
+	return c
 }
 
 // newClient returns a client that is not counted yet.

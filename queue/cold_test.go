@@ -328,3 +328,42 @@ func TestRound(t *testing.T) {
 		}
 	}
 }
+
+// A clear finds cold jobs of its tube among others, and leaves what is put later.
+func TestClearOfColdJobs(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		e, c, _ := pagedEngine(Limits{Bodies: InMemoryIfRoom})
+		e.SetPortions(0, 0, 1)
+		put := func(tube string, delay time.Duration) {
+			e.Use(c, []byte(tube))
+			mustInsert(t, e, testNow, c, 5, delay, benchBody)
+		}
+		for i := range 200 {
+			put([]string{"a", "b", "b"}[i%3], time.Hour+time.Duration(i)*time.Second)
+		}
+		for range 5 {
+			put("a", time.Second) // not cold
+		}
+		if _, _, err := e.Clear(testNow, c, []byte("a"), States(Delayed)); err != nil {
+			t.Fatal(err)
+		}
+		left := 133
+		if late {
+			left += 2
+			w := e.Connect()
+			e.Use(w, []byte("a"))
+			for _, delay := range []time.Duration{time.Second / 2, 700 * time.Second} { // first of all, and of the cold ones
+				mustInsert(t, e, testNow, w, 5, delay, benchBody)
+			}
+		}
+		for e.Unfinished() {
+			e.Advance(testNow, 1)
+			checked(t, e)
+		}
+		n := uint32(0)
+		e.TakeWakes(func(w Wake) { n = w.Count })
+		if n != 72 || e.Len() != left {
+			t.Errorf("late %v: cleared %d, %d left, want 72, %d", late, n, e.Len(), left)
+		}
+	}
+}

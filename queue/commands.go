@@ -27,7 +27,7 @@ type Draft struct {
 // If there is no memory for the job, Begin returns ErrOutOfMemory and no
 // draft; as in beanstalkd, no id is taken then.
 func (e *Engine) Begin(now int64, c *Client, pri uint32, delay, ttr time.Duration, size uint32) (Draft, error) {
-	if !c.producer {
+	if !c.producer && !c.hidden {
 		c.producer = true
 		e.stats.Producers++
 	}
@@ -174,7 +174,7 @@ func (e *Engine) ReserveJob(now int64, c *Client, id uint64) (Job, error) {
 }
 
 func (e *Engine) countWorker(c *Client) {
-	if !c.worker {
+	if !c.worker && !c.hidden {
 		c.worker = true
 		e.stats.Workers++
 	}

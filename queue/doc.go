@@ -24,7 +24,10 @@
 //	   +-- Release with a delay
 //
 // Any job can be reserved by its id (ReserveJob), or deleted, in every state
-// except that of being reserved by another client.
+// except that of being reserved by another client. One that is not reserved can
+// be moved to another tube (Move), or given another priority or delay (Change).
+// Clear deletes all jobs of a tube that are in some states, and Import makes one
+// in any state but reserved. Hand passes a reservation to another client.
 //
 // Jobs are records in slabs outside the collector's sight, referred to by
 // slot number; see internal/slab. All deadlines are on one wheel.Hub, except

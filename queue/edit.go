@@ -26,7 +26,7 @@ func (e *Engine) Move(now int64, id uint64, tube []byte) error {
 		at = e.readyAt(slot)
 	}
 	e.detach(slot)
-	j.tube = e.makeTube(tube).number
+	j.tube = e.tubeOf(string(tube)).number
 	if state == Buried {
 		e.burials++
 		e.works.At(j.work).since = e.burials
@@ -138,7 +138,7 @@ func (e *Engine) Import(now int64, i *Imported) (id uint64, err error) {
 		return 0, ErrOutOfMemory
 	}
 	copy(e.bodies.At(body), i.Body)
-	t := e.makeTube([]byte(i.Tube))
+	t := e.tubeOf(i.Tube)
 	slot, j := e.jobs.New()
 	*j = job{id: e.nextID, created: min(i.Created, now), body: body, pri: i.Pri, tube: t.number}
 	e.nextID++

@@ -2,6 +2,8 @@ package queue
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
 
 	"spoked/wheel"
 )
@@ -36,7 +38,8 @@ const (
 // false, Find returns that job's id.
 //
 // What it yields is borrowed until the next one. The engine must not be changed
-// meanwhile. It looks at all jobs, even for those of a tube that has few.
+// meanwhile. It looks at all jobs, unless it can tell that those it looks for are
+// few among these, in a tube that has less than a thousand of them.
 func (e *Engine) Find(now int64, q *Query, after uint64, work int, yield func(*Found) bool) (last uint64, end bool) {
 	f := finder{e: e, q: q, now: now, yield: yield, work: work, last: after}
 	if q.Tube != "" {
@@ -47,6 +50,9 @@ func (e *Engine) Find(now int64, q *Query, after uint64, work int, yield func(*F
 	until := e.nextID
 	if q.Until > 0 {
 		until = min(until, q.Until)
+	}
+	if f.tube != nil && f.fewer() {
+		return f.last, f.pick(until)
 	}
 	return f.last, f.walk(until)
 }
@@ -63,6 +69,92 @@ type finder struct {
 	found Found
 }
 
+// fewJobs is up to how many jobs are looked for where their tube and their owners
+// have them, if they are less than one in fewAmong.
+const (
+	fewJobs  = 1024
+	fewAmong = 4
+)
+
+// wants reports whether jobs in state s are looked for.
+func (f *finder) wants(s State) bool { return f.q.States == 0 || f.q.States.Has(s) }
+
+// fewer reports whether it is less work to pick than to walk. Reserved jobs are with
+// their owners, so if there are any in the tube, all that are reserved count.
+func (f *finder) fewer() bool {
+	n := 0
+	for s, jobs := range f.tube.jobs {
+		switch {
+		case !f.wants(State(s)):
+		case State(s) != Reserved:
+			n += jobs
+		case jobs > 0:
+			n += f.e.stats.Jobs[Reserved] + len(f.e.clients)
+		}
+	}
+	return n <= fewJobs && n*fewAmong < f.e.Len()
+}
+
+// pick goes through the jobs of a tube that has few of those that are looked for, with
+// ids behind f.last and below until, and reports whether it has come to the end.
+func (f *finder) pick(until uint64) (end bool) {
+	slots := f.slots()
+	f.work -= len(slots) + workPage
+	slices.SortFunc(slots, func(a, b uint32) int { return cmp.Compare(f.e.idAt(a), f.e.idAt(b)) })
+	for _, slot := range slots {
+		id := f.e.idAt(slot)
+		if id <= f.last || id >= until {
+			continue
+		}
+		f.last = id
+		if !f.look(slot) {
+			return false
+		}
+		if f.work <= 0 {
+			return f.last >= until-1
+		}
+	}
+	f.last = max(f.last, until-1)
+	return true
+}
+
+// slots returns the jobs that pick goes through, in any order.
+func (f *finder) slots() (slots []uint32) {
+	e, t := f.e, f.tube
+	if f.wants(Ready) {
+		for i := range t.ready.len() {
+			slots = append(slots, t.ready.at(i).slot)
+		}
+	}
+	if f.wants(Buried) {
+		for slot := t.buried.head; slot != 0; slot = e.workAt(slot).next {
+			slots = append(slots, slot)
+		}
+	}
+	if f.wants(Delayed) && t.delayed != nil {
+		for timer := range t.delayed.All() {
+			slots = append(slots, *e.waits.Value(timer))
+		}
+	}
+	if f.wants(Delayed) && t.far != nil {
+		for timer := range t.far.All() {
+			slots = append(slots, coldBit|uint32(timer))
+		}
+	}
+	if !f.wants(Reserved) || t.jobs[Reserved] == 0 {
+		return slots
+	}
+	for _, c := range e.clients {
+		if c == nil {
+			continue
+		}
+		for slot := c.reserved.head; slot != 0; slot = e.workAt(slot).next {
+			slots = append(slots, slot) // of other tubes, too: look tells
+		}
+	}
+	return slots
+}
+
 // walk goes through the ids behind f.last and below until, and reports whether it
 // has come to the end.
 func (f *finder) walk(until uint64) (end bool) {
@@ -72,11 +164,15 @@ func (f *finder) walk(until uint64) (end bool) {
 			return true
 		}
 		no, ok := ids.next((f.last+1)/idsPerPage, &f.work)
+		if !ok && f.work > 0 {
+			f.last = until - 1 // there is none
+			return true
+		}
 		if first := no * idsPerPage; first > f.last {
 			f.last = min(first, until) - 1
 		}
-		if !ok {
-			continue // no work is left to find the next page
+		if !ok || f.last == until-1 {
+			continue // no work is left to find the next page, or it is behind the end
 		}
 		f.work -= workPage
 		for p, few := ids.page(no); f.last < min((no+1)*idsPerPage, until)-1; {
@@ -115,7 +211,7 @@ func (f *finder) look(slot uint32) bool {
 		j := e.jobs.At(slot)
 		t, state = e.tubes[j.tube], j.state
 	}
-	if f.tube != nil && t != f.tube || f.q.States != 0 && !f.q.States.Has(state) {
+	if f.tube != nil && t != f.tube || !f.wants(state) {
 		return true
 	}
 	j := e.jobAt(slot)

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"maps"
-	"math"
 	"slices"
 
 	"spoked/internal/slab"
@@ -117,6 +116,9 @@ func (t *idTable) remove(id uint64) {
 	no := id / idsPerPage
 	p := t.find(no)
 	if p == nil || p.slots[id%idsPerPage] == 0 {
+		if _, ok := t.sparse[id]; !ok {
+			return
+		}
 		delete(t.sparse, id)
 		if n := t.few[no]; n > 1 {
 			t.few[no] = n - 1
@@ -195,22 +197,22 @@ func (t *idTable) page(no uint64) (p *idPage, few bool) {
 
 // next returns the number of the first page from no on that has ids. It takes off
 // work for each page that it looks for; without any left, it returns where it has
-// come to, and false. If there is none, it returns a number that no page has.
+// come to, and false. With some left, false says that there is none.
 func (t *idTable) next(no uint64, work *int) (next uint64, ok bool) {
 	for tried := 0; t.newest != nil && no <= t.newestNo; tried++ {
 		if _, ok := t.dense[no]; ok || t.few[no] > 0 {
 			return no, true
 		}
+		no++
 		if *work -= 2; *work <= 0 {
 			return no, false
 		}
-		if pages := len(t.dense) + len(t.few); tried > 64 && pages < 2048 {
+		if pages := len(t.dense) + len(t.few); tried > 64 && 4*tried > pages {
 			*work -= pages / 2
-			return t.least(no), true // there are fewer pages than may be missing
+			return t.least(no), true // looking at all pages costs no more than that did
 		}
-		no++
 	}
-	return math.MaxUint64 / idsPerPage, true
+	return 0, false
 }
 
 // least returns the smallest number of a page from no on. O(pages).

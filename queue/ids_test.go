@@ -150,6 +150,34 @@ func (t *idsUnderTest) check(tt *testing.T, when string) {
 			tt.Fatalf("%s: each that is to stop at %d: got %d", when, most, i)
 		}
 	}
+	var walked []uint64
+	for no := uint64(0); ; no++ {
+		work := 1 << 30
+		var ok bool
+		if no, ok = t.next(no, &work); !ok {
+			break
+		}
+		p, few := t.page(no)
+		if p == nil && !few {
+			tt.Fatalf("%s: next: got page %d, which has no ids", when, no)
+		}
+		sparse := uint32(0)
+		for k := range uint64(idsPerPage) {
+			id := no*idsPerPage + k
+			if t.sparse[id] != 0 {
+				sparse++
+			}
+			if t.get(id) != 0 {
+				walked = append(walked, id)
+			}
+		}
+		if sparse != t.few[no] {
+			tt.Fatalf("%s: page %d counts %d sparse ids, has %d", when, no, t.few[no], sparse)
+		}
+	}
+	if !slices.Equal(walked, ids) {
+		tt.Fatalf("%s: next: came to %d ids, want %d", when, len(walked), len(ids))
+	}
 	inPages := 0
 	for no, i := range t.dense {
 		p, live := t.pages.At(i), uint32(0)

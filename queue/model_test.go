@@ -52,6 +52,7 @@ type modelClient struct {
 	watched          []*modelTube
 	producer, worker bool
 	engine           *queue.Client // the same in the other world
+	attached         bool
 
 	hurry  bool  // while it waits: not for ever,
 	giveUp int64 // but until then
@@ -507,7 +508,6 @@ func (m *model) stats() queue.Stats {
 		Reserves:         m.reserves,
 		Timeouts:         m.timeouts,
 		Tubes:            len(m.tubes),
-		Connections:      len(m.clients),
 		Waiting:          len(m.waiting),
 		TotalConnections: m.connections,
 	}
@@ -518,6 +518,9 @@ func (m *model) stats() queue.Stats {
 		}
 	}
 	for _, c := range m.clients {
+		if !c.attached {
+			s.Connections++
+		}
 		if c.producer {
 			s.Producers++
 		}

@@ -33,9 +33,28 @@ func usualPortions() portions { return portions{free: 16, turn: 1024, slice: 64}
 // answered, which takes a system call.
 const wakeCost = 16
 
+// returnCost is as how many steps it counts that 64 KiB go back to the system, which
+// takes a system call, too. The last jobs of a clear may leave a page each. It is
+// looked at after returnSlice steps.
+const (
+	returnCost  = 16
+	returnSlice = 64
+)
+
+// returned returns as how many steps that counts what has gone back to the system
+// since so many bytes were in use.
+func (e *Engine) returned(before int64) (steps int) {
+	return int(max(0, before-e.Memory()) >> 16 * returnCost)
+}
+
 // atOnce takes the first steps of t, and reports whether those were all.
 func (e *Engine) atOnce(now int64, t task) (done bool) {
+	memory := int64(0)
 	for n := 0; n < e.portions.free || e.budget > 0; n++ {
+		if n%returnSlice == e.portions.free {
+			e.budget -= e.returned(memory)
+			memory = e.Memory()
+		}
 		woken := len(e.wakes)
 		done := t.step(e, now)
 		if n >= e.portions.free {
@@ -67,12 +86,13 @@ func (e *Engine) goOn(now int64, limit int) {
 		t := e.tasks[0]
 		e.tasks[0] = nil
 		e.tasks = e.tasks[1:]
-		done := false
+		done, memory := false, e.Memory()
 		for n := 0; n < e.portions.slice && limit > 0 && !done; n++ {
 			woken := len(e.wakes)
 			done = t.step(e, now)
 			limit -= 1 + wakeCost*(len(e.wakes)-woken)
 		}
+		limit -= e.returned(memory)
 		if done {
 			t.end(e, now)
 		} else {

@@ -215,6 +215,8 @@ func TestWhatIsRecorded(t *testing.T) {
 	kick := func(s *keptStage) { s.engine.Kick(s.now, s.client("a"), 10) }
 	kickJob := func(s *keptStage) { s.engine.KickJob(s.now, 1) }
 	pass := func(s *keptStage) { s.after(11 * time.Second) }
+	move := func(to string) func(*keptStage) { return func(s *keptStage) { s.engine.Move(s.now, 1, []byte(to)) } }
+	change := func(c queue.Change) func(*keptStage) { return func(s *keptStage) { s.engine.Change(s.now, 1, c) } }
 	pause := func(delay time.Duration) func(*keptStage) {
 		return func(s *keptStage) { s.engine.Pause(s.now, []byte("a"), delay) }
 	}
@@ -259,6 +261,37 @@ func TestWhatIsRecorded(t *testing.T) {
 		{"delete, buried", 0, []func(*keptStage){bury}, delete, "end 1"},
 		{"delete, reserved", 0, []func(*keptStage){reserve}, delete, "end 1"},
 		{"delete, there is none", 0, []func(*keptStage){delete}, delete, ""},
+		{"move, ready", 0, nil, move("b"), "move 1 ready a->b"},
+		{"move, delayed", minute, nil, move("b"), "move 1 delayed a->b"},
+		{"move, buried", 0, []func(*keptStage){bury}, move("b"), "move 1 buried a->b"},
+		{"move to a client that waits", 0, nil, func(s *keptStage) {
+			s.watch("other", "b")
+			s.reserve("other", minute)
+			move("b")(s)
+		}, "move 1 ready a->b"},
+		{"move to where it is", 0, nil, move("a"), ""},
+		{"move, reserved", 0, []func(*keptStage){reserve}, move("b"), ""},
+		{"change the priority, ready", 0, nil, change(queue.Change{Pri: new(uint32(7))}), "change 1 ready"},
+		{"change the priority, delayed", minute, nil, change(queue.Change{Pri: new(uint32(7))}), "change 1 delayed"},
+		{"change the priority, buried", 0, []func(*keptStage){bury}, change(queue.Change{Pri: new(uint32(7))}), "change 1 buried"},
+		{"change the delay", 0, nil, change(queue.Change{Delay: new(minute)}), "change 1 delayed"},
+		{"change the delay to none", minute, nil, change(queue.Change{Delay: new(time.Duration(0))}), "change 1 ready"},
+		{"change the delay, buried", 0, []func(*keptStage){bury}, change(queue.Change{Delay: new(minute)}), ""},
+		{"change, reserved", 0, []func(*keptStage){reserve}, change(queue.Change{Pri: new(uint32(7))}), ""},
+		{"import", 0, nil, func(s *keptStage) { s.engine.Import(s.now, &queue.Imported{Tube: "b", State: queue.Buried}) }, "job 2 buried"},
+		{"import that is refused", 0, nil, func(s *keptStage) {
+			s.engine.Drain()
+			s.engine.Import(s.now, &queue.Imported{Tube: "b"})
+		}, ""},
+		{"clear", 0, []func(*keptStage){reserve, func(s *keptStage) { s.put("a", 0, 0, minute) }}, func(s *keptStage) {
+			s.engine.Clear(s.now, nil, []byte("a"), queue.States(queue.Ready))
+		}, "end 2"},
+		{"clear, reserved", 0, []func(*keptStage){reserve}, func(s *keptStage) {
+			s.engine.Clear(s.now, nil, []byte("a"), queue.AllStates)
+		}, "end 1"},
+		{"hand", 0, []func(*keptStage){reserve}, func(s *keptStage) {
+			s.want("Hand", s.engine.Hand(s.now, s.client("worker"), s.client("other"), 1), nil)
+		}, ""},
 		{"a reservation ends", 0, []func(*keptStage){reserve}, pass, ""},
 		{"a delay ends", time.Second, nil, pass, ""},
 		{"the client that has it leaves", 0, []func(*keptStage){reserve}, func(s *keptStage) { s.engine.Disconnect(s.now, s.client("worker")) }, ""},

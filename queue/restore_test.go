@@ -167,17 +167,25 @@ func (s *restoreSim) learn(before map[uint64]known, log []entry) {
 		switch k.kind {
 		case "job":
 			s.lastID = max(s.lastID, id)
-			s.tell(id, known{place: k.job.Place}, plain, whole)
-		case "change":
-			if k.job.State == queue.Buried {
-				s.burials++
-				s.burial[id] = s.burials
-			}
+			s.learnBurial(&k.job)
+			s.tell(id, known{k.job.Reserves, k.job.Timeouts, k.job.Place, 0}, plain, whole)
+		case "change", "move":
+			s.learnBurial(&k.job)
 			s.tell(id, before[id], plain, whole)
 		case "end":
 			delete(s.known[plain], id)
 			delete(s.known[whole], id)
 		}
+	}
+}
+
+// learnBurial takes note of the number of a burial, which must be the next if it is
+// new.
+func (s *restoreSim) learnBurial(r *queue.Record) {
+	if r.State == queue.Buried && r.Burial != s.burial[r.ID] {
+		s.burials++
+		s.burial[r.ID] = s.burials
+		same(&s.sim, "Burial", r.Burial, s.burials)
 	}
 }
 

@@ -725,8 +725,8 @@ func TestCounters(t *testing.T) {
 	s.engine.Disconnect(s.now, s.client("dan"))
 
 	s.want("Stats", s.engine.Stats(), queue.Stats{
-		Jobs:             [4]int{queue.Reserved: 1},
-		TotalJobs:        2, Deletes: 1, Reserves: 2,
+		Jobs:      [4]int{queue.Reserved: 1},
+		TotalJobs: 2, Deletes: 1, Reserves: 2,
 		Tubes:            2,
 		Connections:      4,
 		Producers:        1,

@@ -112,10 +112,17 @@ var profiles = []profile{
 		limits: queue.Limits{Bodies: queue.InJournal}},
 	{name: "little memory", clients: 10, tubes: 4, jobs: 150, jump: 10, more: long, body: 200 << 10,
 		limits: queue.Limits{Bodies: queue.InMemoryIfRoom, Memory: 6 << 20}},
+	{name: "memory that changes", clients: 10, tubes: 4, jobs: 150, jump: 10, more: append(slices.Clone(long), oper{10, (*sim).relimit}), body: 200 << 10,
+		limits: queue.Limits{Bodies: queue.InMemoryIfRoom, Memory: 6 << 20}},
 	{name: "memory for far jobs", clients: 10, tubes: 4, jobs: 150, jump: 5, more: long,
 		limits: queue.Limits{Bodies: queue.InMemoryIfRoom}},
 	{name: "little memory and no journal", clients: 10, tubes: 4, jobs: 150, jump: 10, more: long, body: 200 << 10,
 		limits: queue.Limits{Memory: 6 << 20}},
+	{name: "edits", clients: 14, tubes: 4, jobs: 60, jump: 10, lists: []int{1, 2, 3, 4}, more: edits},
+	{name: "edits of bodies in the journal", clients: 10, tubes: 4, jobs: 60, jump: 10, more: append(slices.Clone(long), edits...),
+		limits: queue.Limits{Bodies: queue.InJournal}},
+	{name: "edits of far jobs", clients: 10, tubes: 3, jobs: 100, jump: 5, more: append(slices.Clone(long), edits...),
+		limits: queue.Limits{Bodies: queue.InMemoryIfRoom}},
 	{name: "comings and goings", clients: 12, tubes: 20, jobs: 10, jump: 10, lists: []int{1, 2, 18}, more: []oper{
 		{20, (*sim).connect}, {20, (*sim).disconnect}, {5, (*sim).watchList}, {20, (*sim).use}, {3, (*sim).deleteAll},
 	}},
@@ -143,6 +150,8 @@ type sim struct {
 	wakes   []wake // of the engine
 	refused int    // puts, for want of memory
 
+	heard *heard // by an observer; nil if there is none
+
 	portions int // of what was not done at once
 	log      []string
 }
@@ -165,6 +174,11 @@ func simulate(t testing.TB, p profile, seed uint64, steps int) {
 	if p.limits.Bodies != queue.AlwaysInMemory {
 		s.journal = &journal{}
 		s.engine.SetJournal(s.journal)
+	}
+	if seed%3 != 0 {
+		s.heard = newHeard()
+		s.engine.SetObserver(s.heard)
+		s.engine.KeepTimes(2)
 	}
 	opers := append(slices.Clone(usual), p.more...)
 	sum := 0
@@ -322,6 +336,7 @@ func (s *sim) compare() {
 		s.failed("Check: %v", err)
 	}
 	s.checkMemory()
+	s.checkHeard()
 }
 
 // checkMemory compares what bodies there are with the model, and what memory
@@ -484,10 +499,13 @@ func (s *sim) join() *simClient {
 		s.compare()
 	}
 	s.names++
-	c := &simClient{s.engine.Connect(), s.model.connect(s.names)}
+	return s.enroll(&simClient{s.engine.Connect(), s.model.connect(s.names)})
+}
+
+func (s *sim) enroll(c *simClient) *simClient {
 	c.engine.Data, c.model.engine = c, c.engine
 	s.clients = append(s.clients, c)
-	s.did("%v connect", c)
+	s.did("%v connect, attached %v", c, c.model.attached)
 	return c
 }
 

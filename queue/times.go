@@ -90,19 +90,21 @@ type Times struct {
 
 // timesKept says of how many tubes times are kept one by one.
 type timesKept struct {
+	most int // so many are
 	left int // for so many more
 	rest Times
 }
 
 // KeepTimes has times kept from now on, of as many tubes as it says one by one,
-// the first there are, and of the others in one sum. The times of a tube are
-// gone with it.
+// the first in which a job is reserved, and of the others in one sum. The times of
+// a tube are gone with it. O(1), but if times are kept already O(tubes).
 func (e *Engine) KeepTimes(tubes int) {
-	e.times = &timesKept{left: tubes}
-	for _, t := range e.list {
-		t.times = nil
-		e.keepTimesOf(t)
+	if e.times != nil {
+		for _, t := range e.list {
+			t.times = nil
+		}
 	}
+	e.times = &timesKept{most: tubes, left: tubes}
 }
 
 // TimesOf returns the times of the named tube, and false if they are not kept, or
@@ -126,18 +128,14 @@ func (e *Engine) RestTimes() *Times {
 
 // timesFor returns where the times of t are kept. There must be times kept.
 func (e *Engine) timesFor(t *tube) *Times {
-	if t.times != nil {
-		return t.times
-	}
-	return &e.times.rest
-}
-
-// keepTimesOf begins to keep times of a tube that is new.
-func (e *Engine) keepTimesOf(t *tube) {
-	if e.times != nil && e.times.left > 0 {
+	if t.times == nil && e.times.left > 0 {
 		e.times.left--
 		t.times = new(Times)
 	}
+	if t.times == nil {
+		return &e.times.rest
+	}
+	return t.times
 }
 
 // forgetTimesOf lets go of the times of a tube that goes.

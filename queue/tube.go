@@ -78,7 +78,6 @@ func (e *Engine) makeTube(name []byte) *tube {
 	}
 	e.list = append(e.list, t)
 	e.byName[t.name] = t
-	e.keepTimesOf(t)
 	if e.observer != nil {
 		e.tellTube(TubeMade, e.hub.Now(), t, 0)
 	}

@@ -65,7 +65,8 @@ func (h *Hub[T]) checkSpoke(s *spoke, start, last int64) error {
 	return nil
 }
 
-// All yields all entries, in no order that means anything. It is for tests.
+// All yields all entries, in no order that means anything. The hub must not be
+// changed meanwhile. O(entries).
 func (h *Hub[T]) All() func(yield func(Timer) bool) {
 	return func(yield func(Timer) bool) {
 		var spokes []*spoke

@@ -52,7 +52,6 @@ const (
 	Misdirected      = "misdirected"        // 421: for another host
 	KeyReused        = "key-reused"         // 422: the Idempotency-Key was used for another request
 	TooManyRequests  = "too-many-requests"  // 429: more wait than may
-	HeaderTooLarge   = "header-too-large"   // 431
 	Internal         = "internal"           // 500
 	ServerDraining   = "draining"           // 503: takes no jobs
 	Stopping         = "stopping"           // 503: the server stops or starts

@@ -15,21 +15,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"spoked/internal/cli"
 )
 
 // patience is how long to wait for what should happen at once.
 const patience = 20 * time.Second
-
-// TestMain runs the tests, or as what serve starts, is the server.
-func TestMain(m *testing.M) {
-	dir := os.Getenv("TEST_SERVE")
-	if dir == "" {
-		os.Exit(m.Run())
-	}
-	os.Exit(cli.Run([]string{"spoked", "-b", dir, "-l", "unix:" + os.Getenv("TEST_SOCKET")}, nil, os.Stdout, os.Stderr))
-}
 
 // serve runs a server on a directory, and returns a function that sends a
 // command and returns the line that answers it, and one that stops the server.

@@ -13,14 +13,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"spoked/internal/bench"
 )
 
-const benchUse = `Use: %s bench [OPTIONS] [SCENARIO ...]
-
-Measures a server that speaks beanstalkd's protocol, from outside. It uses tubes
+const benchLong = `Measures a server that speaks beanstalkd's protocol, from outside. It uses tubes
 of its own, with names that begin with spoked-bench-, and removes its jobs at
 the end.
 
@@ -35,42 +34,10 @@ Scenarios (default: put and work):
             use, watch, ignore, list-tubes-watched, put or reserve and delete,
             quit
 
-What to measure:
- -s, --server ADDR        HOST:PORT, or unix:PATH; default 127.0.0.1:11300
-     --label NAME         name of the server in reports
-     --pid PID            its process, whose CPU time and memory are to be
-                          measured; Linux only
-     --vs ADDR            a second server, which does the same work in turn;
-                          also --vs-label and --vs-pid
-     --rounds N           how often each of the two is measured; default 5
-     --scenario NAMES     scenarios, with commas between; the same as arguments
+With a rate, latency counts from when each command was to be sent. Without one,
+commands are sent as fast as replies come.`
 
-The load:
- -c, --connections N      clients; of fanout and delayed, workers; default 50
- -P, --pipeline N         commands that a connection sends at once; default 1
- -b, --body N|LO:HI       bytes in a job; default 16
- -t, --time T             how long to measure, as 10, 10s or 1m; default 5s, and
-                          no limit if -n is given
- -n, --count N            stop after that many jobs
-     --warmup T           how long to play before measuring; default 500ms,
-                          and 0 if -n is given
- -r, --rate R             that many a second in all: puts of put, fanout and
-                          delayed, commands of work and tubes, connections of
-                          reconnect. Latency counts from when each was to be
-                          sent. Default 0, as fast as replies come; of fanout
-                          and delayed 1000
-     --tubes N            of tubes; default 1000
-     --workers N          of fanout and delayed; default -c
-     --producers N        of fanout and delayed; default 4
-     --delay N|LO:HI      seconds, of delayed; default 1:2
-
-The report:
-     --json               an object a line for each result
-     --csv                a row for each result
- -h, --help               print this help and exit
-
-Exit codes:
- 0           done
+const benchExits = ` 0           done
  1           a server failed, commands failed, jobs were lost or came twice, or
              it was interrupted
  5           the command line makes no sense
@@ -87,45 +54,66 @@ type benchLine struct {
 	givenScenario []string
 }
 
-// parseBench reads a command line.
-func parseBench(args []string) (*benchLine, error) {
+// benchCommand returns the benchmark client.
+func (p *Program) benchCommand() *cobra.Command {
 	o := bench.Defaults()
 	l := &benchLine{
 		options: o, body: span{o.BodyMin, o.BodyMax}, delay: span{o.DelayMin, o.DelayMax},
 		time: seconds(o.Time), warmup: seconds(o.Warmup),
-		set: pflag.NewFlagSet("bench", pflag.ContinueOnError),
 	}
-	f := l.set
-	f.SetOutput(io.Discard)
-	f.Usage = func() {}
+	c := &cobra.Command{
+		Use:         "bench [OPTIONS] [SCENARIO ...]",
+		Short:       "measure a server",
+		Long:        benchLong,
+		Example:     "  spoked bench -c 64 work\n  spoked bench fanout --workers 500 --rate 2000",
+		Args:        cobra.ArbitraryArgs,
+		Annotations: map[string]string{"exit": benchExits},
+
+		DisableFlagsInUseLine: true,
+	}
+	if s := p.variable("SPOKED_SERVER"); s != "" {
+		l.options.Server.Addr = s
+	}
+	l.set = c.Flags()
+	l.flags()
+	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		r := remote{server: l.options.Server.Addr, token: p.variable("SPOKED_TOKEN"), timeout: seconds(defaultTimeout)}
+		if l.options.Server.Addr, err = r.wireAddr(c.Context()); err != nil {
+			return err
+		}
+		if err := l.finish(); err != nil {
+			return err
+		}
+		return p.bench(l, c.Root().Name())
+	}
+	return c
+}
+
+// flags defines the options.
+func (l *benchLine) flags() {
+	o, f := l.options, l.set
 	f.SortFlags = false
-	f.StringVarP(&l.options.Server.Addr, "server", "s", o.Server.Addr, "")
-	f.StringVar(&l.options.Server.Label, "label", "", "")
-	f.IntVar(&l.options.Server.PID, "pid", 0, "")
-	f.StringVar(&l.vs.Addr, "vs", "", "")
-	f.StringVar(&l.vs.Label, "vs-label", "", "")
-	f.IntVar(&l.vs.PID, "vs-pid", 0, "")
-	f.IntVar(&l.options.Rounds, "rounds", o.Rounds, "")
-	f.StringSliceVar(&l.givenScenario, "scenario", nil, "")
-	f.IntVarP(&l.options.Connections, "connections", "c", o.Connections, "")
-	f.IntVarP(&l.options.Pipeline, "pipeline", "P", o.Pipeline, "")
-	f.VarP(&l.body, "body", "b", "")
-	f.VarP(&l.time, "time", "t", "")
-	f.IntVarP(&l.options.Count, "count", "n", 0, "")
-	f.Var(&l.warmup, "warmup", "")
-	f.Float64VarP(&l.options.Rate, "rate", "r", 0, "")
-	f.IntVar(&l.options.Tubes, "tubes", o.Tubes, "")
-	f.IntVar(&l.options.Workers, "workers", 0, "")
-	f.IntVar(&l.options.Producers, "producers", o.Producers, "")
-	f.Var(&l.delay, "delay", "")
-	f.BoolVar(&l.json, "json", false, "")
-	f.BoolVar(&l.csv, "csv", false, "")
-	if err := f.Parse(args); errors.Is(err, pflag.ErrHelp) {
-		return nil, errHelp
-	} else if err != nil {
-		return nil, misuse("bench: %w", err)
-	}
-	return l, l.finish()
+	f.StringVarP(&l.options.Server.Addr, "server", "s", o.Server.Addr, "the server `ADDR`: HOST:PORT or unix:PATH, or http://HOST:PORT of its API, which is asked; SPOKED_SERVER")
+	f.StringVar(&l.options.Server.Label, "label", "", "`NAME` of the server in reports")
+	f.IntVar(&l.options.Server.PID, "pid", 0, "the process `PID`, whose CPU time and memory are to be measured; Linux only")
+	f.StringVar(&l.vs.Addr, "vs", "", "`ADDR` of a second server, which does the same work in turn")
+	f.StringVar(&l.vs.Label, "vs-label", "", "`NAME` of that")
+	f.IntVar(&l.vs.PID, "vs-pid", 0, "process `PID` of that")
+	f.IntVar(&l.options.Rounds, "rounds", o.Rounds, "`N`: how often each of the two is measured")
+	f.StringSliceVar(&l.givenScenario, "scenario", nil, "`NAMES` of scenarios, with commas between; the same as arguments")
+	f.IntVarP(&l.options.Connections, "connections", "c", o.Connections, "`N` clients; of fanout and delayed, workers")
+	f.IntVarP(&l.options.Pipeline, "pipeline", "P", o.Pipeline, "`N` commands that a connection sends at once")
+	f.VarP(&l.body, "body", "b", "bytes in a job")
+	f.VarP(&l.time, "time", "t", "how long to measure, as 10, 10s or 1m; no limit if -n is given")
+	f.IntVarP(&l.options.Count, "count", "n", 0, "stop after `N` jobs")
+	f.Var(&l.warmup, "warmup", "how long to play before measuring; 0 if -n is given")
+	f.Float64VarP(&l.options.Rate, "rate", "r", 0, "`R` a second in all: puts of put, fanout (default 1000) and delayed (1000), commands of work and tubes, connections of reconnect")
+	f.IntVar(&l.options.Tubes, "tubes", o.Tubes, "`N` of tubes")
+	f.IntVar(&l.options.Workers, "workers", 0, "`N` of fanout and delayed (default -c)")
+	f.IntVar(&l.options.Producers, "producers", o.Producers, "`N` of fanout and delayed")
+	f.Var(&l.delay, "delay", "seconds, of delayed")
+	f.BoolVar(&l.json, "json", false, "print an object a line for each result")
+	f.BoolVar(&l.csv, "csv", false, "print a row for each result")
 }
 
 // finish makes options of what has been given.
@@ -144,7 +132,7 @@ func (l *benchLine) finish() error {
 	o.Time, o.Warmup = time.Duration(l.time), time.Duration(l.warmup)
 	if given("count") {
 		if o.Count == 0 {
-			return misuse("bench: --count: 0 is out of range: it must be at least 1")
+			return misuse("--count: 0 is out of range: it must be at least 1")
 		}
 		if !given("time") {
 			o.Time = 0
@@ -158,24 +146,20 @@ func (l *benchLine) finish() error {
 	}
 	for _, name := range []string{"vs-label", "vs-pid", "rounds"} {
 		if given(name) && !given("vs") {
-			return misuse("bench: --%s: without --vs it has no meaning", name)
+			return misuse("--%s: without --vs it has no meaning", name)
 		}
 	}
 	if l.json && l.csv {
-		return misuse("bench: --csv: it cannot be printed together with --json")
+		return misuse("--csv: it cannot be printed together with --json")
 	}
 	if err := o.Check(); err != nil {
-		return misuse("bench: %w", err)
+		return misuse("%w", err)
 	}
 	return nil
 }
 
 // bench runs the benchmark client.
-func (p *Program) bench(name string, args []string) error {
-	l, err := parseBench(args)
-	if err != nil {
-		return err
-	}
+func (p *Program) bench(l *benchLine, name string) error {
 	report := bench.Table(p.Stdout)
 	switch {
 	case l.json:
@@ -192,7 +176,7 @@ func (p *Program) bench(name string, args []string) error {
 		fmt.Fprintf(p.Stderr, "\n%s: interrupted; removing the jobs (again to leave them in the tubes spoked-bench-*)\n", name)
 	})()
 	failed := false
-	err = bench.Bench(ctx, l.options, bench.Observer{
+	err := bench.Bench(ctx, l.options, bench.Observer{
 		Result: func(r *bench.Result) error {
 			live.clear()
 			failed = failed || r.Failed()
@@ -210,10 +194,10 @@ func (p *Program) bench(name string, args []string) error {
 	})
 	live.clear()
 	if err != nil {
-		return fmt.Errorf("bench: %w", err)
+		return err
 	}
 	if failed {
-		return errors.New("bench: not everything went well: see the results")
+		return errors.New("not everything went well: see the results")
 	}
 	return nil
 }
@@ -243,15 +227,6 @@ func (l *liveLine) clear() {
 	}
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 // span is the value of a flag that is a number, or two with a colon between.
 type span struct{ lo, hi int }
 
@@ -275,8 +250,13 @@ func (s *span) Set(text string) error {
 	return nil
 }
 
-func (s *span) String() string { return fmt.Sprintf("%d:%d", s.lo, s.hi) }
-func (s *span) Type() string   { return "N|LO:HI" }
+func (s *span) String() string {
+	if s.lo == s.hi {
+		return strconv.Itoa(s.lo)
+	}
+	return fmt.Sprintf("%d:%d", s.lo, s.hi)
+}
+func (s *span) Type() string { return "N|LO:HI" }
 
 // seconds is the value of a flag that is a duration; a mere number is seconds.
 type seconds time.Duration

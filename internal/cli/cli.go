@@ -1,13 +1,19 @@
-// Package cli is the command line of spoked: it reads the arguments, answers
-// what can be answered at once, runs the tools, and hands
-// everything else to the daemon. All exit codes are decided here; all messages
-// of a command that could not be carried out are printed here.
+// Package cli is the command line of spoked: without a command it reads the
+// server's options, answers what can be answered at once, and hands everything
+// else to the daemon; with one it runs that. All exit codes are decided here; all
+// messages of a command that could not be carried out are printed here.
+//
+// The server's options are beanstalkd's and are read by internal/config; commands
+// are a tree of cobra's (tree.go). A command that needs a server asks for a link
+// (link.go), which is either the wire protocol or the HTTP API.
 package cli
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"spoked/internal/config"
@@ -15,9 +21,10 @@ import (
 )
 
 // Run runs the command line argv, the program's name first, and returns the
-// exit code of the process. It blocks for as long as the server runs.
+// exit code of the process. It blocks for as long as the server or the command
+// runs. Commands that take jobs from standard input read the process's own.
 func Run(argv, env []string, stdout, stderr io.Writer) int {
-	p := Program{Env: env, Stdout: stdout, Stderr: stderr, Serve: daemon.Run}
+	p := Program{Env: env, Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, Serve: daemon.Run}
 	return p.Run(argv)
 }
 
@@ -25,11 +32,15 @@ func Run(argv, env []string, stdout, stderr io.Writer) int {
 type Program struct {
 	// Env is the environment as NAME=VALUE.
 	Env []string
+	// Stdin is what commands read that are given nothing else; nil is empty.
+	Stdin io.Reader
 	// Stdout gets what was asked for, Stderr everything else.
 	Stdout, Stderr io.Writer
 	// Serve runs a server until it is told to stop. An error that holds a
 	// [config.ExitError] chooses the exit code.
 	Serve func(inv *config.Invocation, stderr io.Writer) error
+
+	helpError error // of printing help, of which cobra wants to know nothing
 }
 
 // Run does what argv asks for and returns the exit code.
@@ -39,8 +50,8 @@ func (p *Program) Run(argv []string) int {
 		name, args = argv[0], argv[1:]
 	}
 	if len(args) > 0 {
-		if t, ok := toolFor(args[0]); ok {
-			return p.runTool(t, name, args[1:])
+		if root := p.tree(filepath.Base(name)); isCommand(root, args[0]) {
+			return p.runCommand(root, args)
 		}
 	}
 	err := p.run(name, args)
@@ -89,4 +100,14 @@ func (p *Program) complain(name, text string) {
 	for line := range strings.SplitSeq(text, "\n") {
 		fmt.Fprintf(p.Stderr, "%s: %s\n", name, line)
 	}
+}
+
+// variable returns the value of an environment variable, or "".
+func (p *Program) variable(name string) (value string) {
+	for _, entry := range p.Env {
+		if v, ok := strings.CutPrefix(entry, name+"="); ok {
+			value = v
+		}
+	}
+	return value
 }

@@ -8,67 +8,69 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/spf13/cobra"
+
 	"spoked/internal/config"
 )
 
-const configUse = `Use: %s config [show] [--json] [OPTIONS]
-     %s config defaults [--format toml|yaml]
-     %s config validate [--json] FILE
+const configLong = `Says what a server would be started with, and looks at its file of settings. No
+server is asked, and none is started.`
 
-Says what a server would be started with, and looks at its file of settings. No
-server is asked, and none is started.
-
-Commands:
- show          print each setting, its value, and which file and line, variable or
-               flag that is from. OPTIONS are those of a server
- defaults      print a file with every option, its description and its default,
-               out of force
-   --format F  toml, which is the default, or yaml
- validate      say what is wrong with a file, and in which line
-
- --json        print JSON
- -h, --help    print this help and exit
-
-Exit codes:
- 0           done; of validate, nothing is wrong with the file
+const configExits = ` 0           done; of validate, nothing is wrong with the file
  1           something is wrong with the file, or any other failure
  5           the command line, a variable, or of show the file, makes no sense
 `
 
-// config runs the tool for settings.
-func (p *Program) config(name string, args []string) error {
-	command := "show"
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		command, args = args[0], args[1:]
+// configCommand returns the tool for settings. Without a command it is show.
+func (p *Program) configCommand() *cobra.Command {
+	show := &cobra.Command{
+		Use:   "show [--json] [OPTIONS]",
+		Short: "print each setting, and where it comes from",
+		Long: `Prints each setting, its value, and which file and line, variable or flag that is from.
+OPTIONS are those of a server: spoked -h has them.`,
+		Example: "  spoked config show -b /var/lib/spoked\n  SPOKED_LOOPS=2 spoked config show --json",
+		// The options are beanstalkd's, and are not read by this library.
+		DisableFlagParsing: true,
 	}
-	switch command {
-	case "show":
+	show.RunE = func(c *cobra.Command, args []string) error {
 		if slices.Contains(args, "-h") || slices.Contains(args, "--help") {
-			return errHelp
+			return c.Help()
 		}
-		return p.showConfig(name, args)
-	case "defaults":
-		w, err := parseWords(args, nil, map[string]string{"--format": "--format"})
-		if err != nil {
-			return err
-		}
-		if len(w.args) > 0 {
-			return misuse("config defaults: unknown argument: %s", w.args[0])
-		}
-		return p.showDefaults(w.values["--format"])
-	case "validate":
-		w, err := parseWords(args, []string{"--json"}, nil)
-		switch {
-		case err != nil:
-			return err
-		case len(w.args) == 0:
-			return misuse("config validate: an argument is missing: it takes FILE")
-		case len(w.args) > 1:
-			return misuse("config validate: unknown argument: %s", w.args[1])
-		}
-		return p.validateConfig(name, w.args[0], w.on["--json"])
+		return p.showConfig(c.Root().Name(), args)
 	}
-	return misuse("config: unknown command: %s", command)
+	defaults := &cobra.Command{
+		Use:     "defaults",
+		Short:   "print a file with every option",
+		Long:    "Prints a file of settings with every option, its description and its default, out of force.",
+		Example: "  spoked config defaults > spoked.toml",
+		Args:    takes(),
+	}
+	format := defaults.Flags().String("format", "toml", "the `FORMAT`: toml or yaml")
+	defaults.RunE = func(*cobra.Command, []string) error { return p.showDefaults(*format) }
+	validate := &cobra.Command{
+		Use:     "validate FILE",
+		Short:   "say what is wrong with a file of settings",
+		Long:    "Says what is wrong with a file of settings, and in which line.",
+		Example: "  spoked config validate /etc/spoked.toml",
+		Args:    takes("FILE"),
+	}
+	json := jsonFlag(validate, "JSON")
+	validate.RunE = func(c *cobra.Command, args []string) error {
+		return p.validateConfig(c.Root().Name(), args[0], *json)
+	}
+	c := group("config", "print and check the settings of a server", configLong+"\n\nWithout a command it is show.", show, defaults, validate)
+	c.Annotations = map[string]string{"exit": configExits}
+	c.DisableFlagParsing = true
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+			return misuse("unknown command: %s", args[0])
+		}
+		return show.RunE(c, args)
+	}
+	for _, sub := range c.Commands() {
+		sub.Annotations = c.Annotations
+	}
+	return c
 }
 
 // showConfig prints what a server with these arguments would be started with. One
@@ -84,7 +86,7 @@ func (p *Program) showConfig(name string, args []string) error {
 	case err != nil:
 		return &config.ExitError{Code: config.ExitUsage, Err: err}
 	case inv.Action != config.ActionServe:
-		return misuse("config: these options do not start a server")
+		return misuse("these options do not start a server")
 	}
 	settings := config.Effective(&inv)
 	if asJSON {
@@ -112,7 +114,7 @@ func (p *Program) showDefaults(format string) error {
 		_, err := io.WriteString(p.Stdout, config.Defaults(f))
 		return err
 	}
-	return misuse("config defaults: unknown format: %s (want toml or yaml)", format)
+	return misuse("unknown format: %s (want toml or yaml)", format)
 }
 
 // validateConfig prints what is wrong with a file of settings, and returns an error
@@ -147,4 +149,4 @@ func (p *Program) validateConfig(name, path string, asJSON bool) error {
 }
 
 // errWrong is the error of a file of settings of which has been said what is wrong.
-var errWrong = errors.New("the file is wrong")
+var errWrong = fmt.Errorf("the file is wrong: %w", errSaid)

@@ -113,7 +113,7 @@ func TestConfigUsage(t *testing.T) {
 		{[]string{"--config", wrong}, wrong + ":2: port: invalid port: 65536", false},
 		{[]string{"config", "show", "--config", wrong}, wrong + ":2: port: invalid port: 65536", false},
 		{[]string{"--config", "spoked.conf"}, "--config: invalid file: spoked.conf (want a name that ends in .toml, .yaml or .yml)", true},
-		{[]string{"config", "--prot"}, "unknown flag: --prot", true},
+		{[]string{"config", "--prot"}, "config: unknown flag: --prot", true},
 		{[]string{"config", "-v"}, "config: these options do not start a server", true},
 		{[]string{"config", "edit"}, "config: unknown command: edit", true},
 		{[]string{"config", "defaults", "--format", "ini"}, "config defaults: unknown format: ini (want toml or yaml)", true},
@@ -129,7 +129,7 @@ func TestConfigUsage(t *testing.T) {
 		}
 	}
 	code, stdout, _ := run(t, []string{"config", "-h"}, nil)
-	if code != config.ExitOK || !strings.HasPrefix(stdout, "Use: spoked config [show]") {
+	if code != config.ExitOK || !strings.HasPrefix(stdout, "Use: spoked config COMMAND") {
 		t.Errorf("got exit code %d, stdout %q", code, stdout)
 	}
 }

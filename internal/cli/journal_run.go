@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -14,20 +13,12 @@ import (
 	"spoked/internal/journal"
 )
 
-// printJSON prints v, indented.
-func printJSON(out io.Writer, v any) error {
-	e := json.NewEncoder(out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
 func (p *Program) journalStat(w words, out *bufio.Writer) error {
 	s, err := journal.ReadStat(w.args[0], now())
 	if err != nil {
 		return err
 	}
-	if w.on["--json"] {
+	if w.json {
 		return printJSON(out, s)
 	}
 	line := func(name, format string, args ...any) {
@@ -93,7 +84,7 @@ func (p *Program) journalCheck(w words, out *bufio.Writer) error {
 	if !c.OK {
 		verdict = errDamaged
 	}
-	if w.on["--json"] {
+	if w.json {
 		if c.Problems == nil {
 			c.Problems = []journal.Problem{}
 		}
@@ -119,7 +110,7 @@ func (p *Program) journalRepair(w words, out *bufio.Writer) error {
 	if err != nil {
 		return err
 	}
-	if w.on["--json"] {
+	if w.json {
 		if r.Lost == nil {
 			r.Lost = []journal.Problem{}
 		}
@@ -140,14 +131,14 @@ func (p *Program) journalRepair(w words, out *bufio.Writer) error {
 }
 
 func (p *Program) journalExport(w words, out *bufio.Writer) error {
-	if format, ok := w.values["--format"]; ok && format != "beanstalkd" {
-		return misuse("journal export: unknown format: %s (want beanstalkd)", format)
+	if w.format != "beanstalkd" {
+		return misuse("unknown format: %s (want beanstalkd)", w.format)
 	}
 	x, err := journal.Export(w.args[0], w.args[1], now())
 	if err != nil {
 		return err
 	}
-	if w.on["--json"] {
+	if w.json {
 		return printJSON(out, x)
 	}
 	if x.Torn != nil {
@@ -188,14 +179,14 @@ const shortBody = 64
 
 func (p *Program) journalDump(w words, out *bufio.Writer) error {
 	most := shortBody
-	if w.on["--bodies"] {
+	if w.bodies {
 		most = int(^uint(0) >> 1)
 	}
 	show := func(fields []journal.Field) error { return printFields(out, fields) }
-	if w.on["--json"] {
+	if w.json {
 		show = func(fields []journal.Field) error { return printFieldsJSON(out, fields) }
 	}
-	if w.on["--jobs"] {
+	if w.jobs {
 		return journal.DumpJobs(w.args[0], now(), most, show)
 	}
 	var verdict error

@@ -127,6 +127,8 @@ type Config struct {
 
 	// Compat is the beanstalkd release to be indistinguishable from.
 	Compat Compat
+	// Strict leaves out the commands that beanstalkd does not have.
+	Strict bool
 	// Transport is the way to serve connections.
 	Transport Transport
 	// Loops is the number of event loops of [TransportEpoll], from 1 to

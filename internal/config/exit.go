@@ -1,9 +1,13 @@
 package config
 
-// The exit codes of spoked, which are beanstalkd's. Scripts depend on them.
+// The exit codes of spoked; those of the server are beanstalkd's. Scripts depend
+// on them.
 const (
 	ExitOK            = 0
 	ExitFailure       = 1   // anything without a code of its own
+	ExitNotFound      = 2   // a command: what it was to work on is not there
+	ExitUnreachable   = 3   // a command: no server answers
+	ExitRefused       = 4   // a command: the server wants another token
 	ExitUsage         = 5   // a command line or environment that makes no sense
 	ExitJournal       = 10  // -b: the directory cannot be used, is used already, or is damaged
 	ExitJournalFailed = 11  // -b: writing or syncing has failed, while serving
@@ -11,6 +15,7 @@ const (
 	ExitNoUser        = 33  // -u: there is no such user
 	ExitSetUser       = 34  // -u: becoming that user failed
 	ExitSocket        = 111 // no socket to listen on
+	ExitInterrupted   = 130 // a command: a signal ended it
 )
 
 // ExitError is an error that decides the exit code of the process.

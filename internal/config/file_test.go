@@ -27,7 +27,7 @@ func everything(c *config.Config) {
 		Listen: "::1", Port: 80, User: "u", MaxJobSize: 1 << 20, Memory: 512_000_000, Bodies: config.BodiesDisk,
 		Journal: "a b", FsyncInterval: 7 * time.Millisecond, NoFsync: true, JournalSegmentSize: 4096,
 		HTTP: config.HTTPOff, HTTPExplicit: true, HTTPTokens: "#t", HTTPInsecure: true, MetricsTubes: 9, StatsD: "h:1",
-		Compat: config.Compat112, Loops: 2, Transport: config.TransportNet,
+		Compat: config.Compat112, Strict: true, Loops: 2, Transport: config.TransportNet,
 		Verbosity: 1, LogFormat: config.LogJSON,
 	}
 }
@@ -55,6 +55,7 @@ http-insecure = true
 metrics-tubes = 9
 statsd = "h:1"
 compat = 1.12
+strict = true
 loops = 2
 transport = "net"
 verbose = 1
@@ -80,6 +81,7 @@ http-insecure: true
 metrics-tubes: 9
 statsd: h:1
 compat: 1.12
+strict: true
 loops: 2
 transport: net
 verbose: 1

@@ -14,17 +14,19 @@ const (
 
 // helpIntro stands above the options, with room for the program's name.
 const helpIntro = `Use: %[1]s [OPTIONS]
-     %[1]s journal stat|check|dump|repair|export [OPTIONS] DIR ...
-     %[1]s backup [-b DIR] DEST
-     %[1]s bench [OPTIONS] [SCENARIO ...]
-     %[1]s config [show|defaults|validate] [OPTIONS]
+     %[1]s COMMAND [OPTIONS] ...
 
 spoked is a job queue server. It speaks beanstalkd's protocol and takes
 beanstalkd's options. The name in capitals below an option is an environment
 variable that sets it too, and the long name is its key in a file (--config). A
 flag beats the variable, which beats the file, and an empty variable counts as
-unset. The tools have help of their own: journal -h and backup -h, for the
-journal, bench -h, to measure a server, and config -h, to see what is set where.
+unset.
+
+With a command it is the tool to operate a server, ours or beanstalkd: put,
+reserve, delete, release, bury, touch, kick, peek, jobs, move, tubes, clear,
+pause, resume, tail, stats, top, ping, drain, undrain, export, import, backup,
+journal, bench, config, completion. Each has help of its own: put -h. The
+command help lists them.
 `
 
 // helpOutro stands below the options.

@@ -190,6 +190,13 @@ func Options() []Option {
 			get:   text(func(c *Config) string { return string(c.Compat) }),
 		},
 		{
+			Long: "--strict", Env: "SPOKED_STRICT",
+			Group: groupServing,
+			Help:  "know no command that beanstalkd does not\nhave",
+			set:   setSwitch(func(c *Config) *bool { return &c.Strict }),
+			get:   truth(func(c *Config) bool { return c.Strict }),
+		},
+		{
 			Long: "--loops", Env: "SPOKED_LOOPS", Value: "N", Default: "1",
 			Group: groupServing,
 			Help:  "number of event loops, 1 to 256",

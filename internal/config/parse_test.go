@@ -65,6 +65,7 @@ func TestParseFlags(t *testing.T) {
 		})},
 		{"--compat 1.12", with(func(c *config.Config) { c.Compat = config.Compat112 })},
 		{"--compat=1.12 --compat=1.13", config.Default()},
+		{"--strict", with(func(c *config.Config) { c.Strict = true })},
 		{"--loops 256", with(func(c *config.Config) { c.Loops = config.MaxLoops })},
 		{"--transport net", with(func(c *config.Config) { c.Transport = config.TransportNet })},
 		{"--http off", with(func(c *config.Config) { c.HTTP, c.HTTPExplicit = config.HTTPOff, true })},
@@ -186,7 +187,7 @@ func TestParseEnvironment(t *testing.T) {
 		{
 			env: []string{
 				"SPOKED_LISTEN=::1", "SPOKED_PORT=1", "SPOKED_USER=u", "SPOKED_MAX_JOB_SIZE=2",
-				"SPOKED_JOURNAL=DIR", "SPOKED_JOURNAL_SEGMENT_SIZE=4", "SPOKED_COMPAT=1.12", "SPOKED_LOOPS=5",
+				"SPOKED_JOURNAL=DIR", "SPOKED_JOURNAL_SEGMENT_SIZE=4", "SPOKED_COMPAT=1.12", "SPOKED_STRICT=1", "SPOKED_LOOPS=5",
 				"SPOKED_TRANSPORT=net", "SPOKED_VERBOSE=2", "SPOKED_LOG_FORMAT=json",
 				"SPOKED_NO_FSYNC=1", "SPOKED_FSYNC_INTERVAL=3",
 				"SPOKED_MEMORY=7", "SPOKED_BODIES=disk",
@@ -196,7 +197,7 @@ func TestParseEnvironment(t *testing.T) {
 			want: config.Config{
 				Listen: "::1", Port: 1, User: "u", MaxJobSize: 2, Memory: 7, Bodies: config.BodiesDisk,
 				Journal: "DIR", FsyncInterval: 3 * time.Millisecond, NoFsync: true, JournalSegmentSize: 4,
-				Compat: config.Compat112, Transport: config.TransportNet, Loops: 5,
+				Compat: config.Compat112, Strict: true, Transport: config.TransportNet, Loops: 5,
 				HTTP: "h:1", HTTPExplicit: true, HTTPTokens: "F", HTTPInsecure: true, MetricsTubes: 2, StatsD: "h:3",
 				Verbosity: 2, LogFormat: config.LogJSON,
 			},

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	sdnotify "github.com/coreos/go-systemd/v22/daemon"
@@ -40,7 +41,9 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 		return &config.ExitError{Code: config.ExitSocket, Err: err}
 	}
 	defer l.Close()
-	door, err := openHTTP(cfg, log)
+	opts := serverOptions(cfg, log)
+	watch := newWatch(&cfg, &opts.Session.Host, log)
+	door, err := openHTTP(cfg, watch.mounts(), log)
 	if err != nil {
 		return err
 	}
@@ -51,9 +54,9 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 		}
 	}
 	door.serve()
-	opts := serverOptions(cfg, log)
+	opts.Session.About.HTTP = door.Address()
 	if cfg.Journal != "" {
-		j, err := openJournal(cfg, log, stderr)
+		j, err := openJournal(cfg, watch.health.Progress, log, stderr)
 		if err != nil {
 			return &config.ExitError{Code: config.ExitJournal, Err: err}
 		}
@@ -68,6 +71,7 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 	opts.Ready = func() {
 		defer close(ready)
 		door.open(s, &opts, address)
+		watch.serve(s, cfg.StatsD)
 		if opts.Journal != nil {
 			stopControl = startControl(cfg.Journal, opts.Journal, log)
 		}
@@ -84,7 +88,12 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 	r := newReloader(inv, log)
 	r.changeServer(s, book)
 	door.reload(r)
-	stop := handleSignals(signals, s, door, r, ready)
+	watch.reload(r)
+	defer watch.close()
+	stop := handleSignals(signals, s, func() {
+		watch.health.Stop()
+		door.stop()
+	}, r, ready)
 	defer stop()
 
 	if err = s.Serve(l); errors.Is(err, server.ErrServerClosed) {
@@ -108,7 +117,9 @@ func serverOptions(cfg config.Config, log *zap.Logger) server.Options {
 		Session: session.Options{
 			MaxJobSize: uint32(cfg.MaxJobSize),
 			Compat112:  cfg.Compat == config.Compat112,
+			Strict:     cfg.Strict,
 			Host:       hostFacts(),
+			About:      session.About{Server: "spoked", Version: config.Version},
 		},
 		Loops: cfg.Loops,
 		Log:   log,
@@ -145,21 +156,27 @@ func hostFacts() session.Host {
 // handleSignals has TERM and INT stop s, the first gracefully and the second
 // at once, USR1 drain it, and HUP reload r once ready is closed, until the function
 // returned is called. HUP also tells that the terminal has gone from which the process
-// was started: then it stops. The signals come from the channel, which gets all of
-// them from now on.
-func handleSignals(signals chan os.Signal, s *server.Server, door *httpDoor, r *reloader, ready <-chan struct{}) (stop func()) {
+// was started: then it stops. Before it stops s it calls begin. The signals come from
+// the channel, which gets all of them from now on. The function waits for a reload
+// that is under way.
+func handleSignals(signals chan os.Signal, s *server.Server, begin func(), r *reloader, ready <-chan struct{}) (stop func()) {
 	done, hups := make(chan struct{}), make(chan struct{}, 1)
 	notify(signals)
-	go func() {
+	var working sync.WaitGroup
+	working.Go(func() {
 		for range hups { // apart, so that it holds up no other signal
 			select {
 			case <-ready:
-				r.reload()
 			case <-done:
 			}
+			select {
+			case <-done:
+			default:
+				r.reload()
+			}
 		}
-	}()
-	go func() {
+	})
+	working.Go(func() {
 		defer close(hups)
 		stopping := false
 		for {
@@ -186,14 +203,15 @@ func handleSignals(signals chan os.Signal, s *server.Server, door *httpDoor, r *
 					_, _ = sdnotify.SdNotify(false, sdnotify.SdNotifyStopping)
 					ctx, cancel := context.WithTimeout(context.Background(), gracePeriod)
 					defer cancel() // this happens once
-					door.stop()
+					begin()
 					s.Shutdown(ctx)
 				}
 			}
 		}
-	}()
+	})
 	return func() {
 		ignore(signals)
 		close(done)
+		working.Wait()
 	}
 }

@@ -54,7 +54,7 @@ const maxHTTPConns = 12_000
 
 // openHTTP makes the listener that cfg asks for, or returns nil if that is none, or
 // the usual address is taken and was not asked for.
-func openHTTP(cfg config.Config, log *zap.Logger) (*httpDoor, error) {
+func openHTTP(cfg config.Config, mounts map[string]httpapi.Mount, log *zap.Logger) (*httpDoor, error) {
 	if cfg.HTTP == config.HTTPOff {
 		return nil, nil
 	}
@@ -89,7 +89,13 @@ func openHTTP(cfg config.Config, log *zap.Logger) (*httpDoor, error) {
 		l.Close()
 		return nil, err
 	}
-	d.handler = httpapi.New(d.options(cfg, tokens))
+	opts := d.options(cfg, tokens)
+	if mounts == nil {
+		mounts = map[string]httpapi.Mount{}
+	}
+	mounts["/"] = httpapi.Mount{Role: httpapi.Anybody, Handler: d.console}
+	opts.Mounts = mounts
+	d.handler = httpapi.New(opts)
 	return d, nil
 }
 
@@ -101,7 +107,6 @@ func (d *httpDoor) options(cfg config.Config, tokens *httpapi.Tokens) httpapi.Op
 			d.log.Error("an HTTP request has failed", zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Error(err))
 		},
 	}
-	opts.Mounts = map[string]httpapi.Mount{"/": {Role: httpapi.Anybody, Handler: d.console}}
 	if cfg.Journal != "" {
 		opts.Backup = d.backup
 	}
@@ -154,7 +159,7 @@ func (d *httpDoor) reload(r *reloader) {
 		return nil
 	})
 	r.on("http-token-file", func(running, next *config.Config) error {
-		if next.HTTPTokens == "" && !d.local && !next.HTTPInsecure {
+		if next.HTTPTokens == "" && !d.local && !running.HTTPInsecure {
 			return errors.New("without tokens, other hosts could do anything")
 		}
 		running.HTTPTokens = next.HTTPTokens

@@ -15,8 +15,9 @@ import (
 	"spoked/internal/journal"
 )
 
-// openJournal opens the journal that cfg asks for, and restores what is in it.
-func openJournal(cfg config.Config, log *zap.Logger, stderr io.Writer) (*journal.Journal, error) {
+// openJournal opens the journal that cfg asks for, and restores what is in it. It
+// tells told how many bytes it has read, of how many.
+func openJournal(cfg config.Config, told func(done, total int64), log *zap.Logger, stderr io.Writer) (*journal.Journal, error) {
 	if cfg.FsyncInterval == 0 && !cfg.NoFsync {
 		// The thread that syncs is in a system call nearly all the time. While
 		// there is no idle P, the Go scheduler takes its P away each time, and
@@ -33,8 +34,11 @@ func openJournal(cfg config.Config, log *zap.Logger, stderr io.Writer) (*journal
 		Interval:    cfg.FsyncInterval,
 		Never:       cfg.NoFsync,
 		Log:         log,
-		Progress:    p.show,
-		Limits:      limits(cfg),
+		Progress: func(done, total int64) {
+			told(done, total)
+			p.show(done, total)
+		},
+		Limits: limits(cfg),
 	}, time.Now().UnixNano())
 	p.clear()
 	return j, err

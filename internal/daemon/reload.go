@@ -83,16 +83,16 @@ func (r *reloader) apply(c *config.Change, next *config.Config) {
 	if len(r.appliers[c.Name]) == 0 {
 		err = errRestart
 	}
-	was := r.running
+	after := r.running
 	for _, f := range r.appliers[c.Name] {
-		before := was // for each the same
-		if err = f(&before, next); err != nil {
-			break
+		after = r.running // for each of them it is new
+		if err = f(&after, next); err != nil {
+			break // of those before, too, it is asked again at the next reload
 		}
-		r.running = before
 	}
 	switch {
 	case err == nil:
+		r.running = after
 		r.log.Info("reloaded", fields...)
 	case errors.Is(err, errRestart):
 		r.log.Warn("not reloaded: this setting needs a restart", fields...)

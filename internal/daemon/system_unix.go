@@ -41,7 +41,12 @@ func isTerminalGone() bool {
 	return false
 }
 
-func ignore(c chan<- os.Signal) { signal.Stop(c) }
+// ignore has c get nothing any more. A hangup, of which there may be several, does
+// not end a process that is about to.
+func ignore(c chan<- os.Signal) {
+	signal.Ignore(syscall.SIGHUP)
+	signal.Stop(c)
+}
 
 func isDrain(s os.Signal) bool { return s == syscall.SIGUSR1 }
 

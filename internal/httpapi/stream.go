@@ -70,8 +70,11 @@ func (l *lines) read() ([]byte, error) {
 	}
 }
 
-// idle reports whether there is nothing more to be had without waiting.
-func (l *lines) idle() bool { return l.r.Buffered() == 0 }
+// idle reports whether there is no further line to be had without waiting.
+func (l *lines) idle() bool {
+	b, _ := l.r.Peek(l.r.Buffered()) // never fails
+	return bytes.IndexByte(b, '\n') < 0
+}
 
 // endless reads a request of any length, the next piece of which may be long in
 // coming.

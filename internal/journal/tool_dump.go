@@ -112,6 +112,8 @@ func appendEntry(b []Field, e *persist.Entry, most int) []Field {
 		return appendJob(b, &e.Job, len(e.Job.Body), most, true)
 	case persist.EntryChange:
 		return appendJob(b, &e.Job, 0, 0, false)
+	case persist.EntryMove:
+		return append(appendJob(b, &e.Job, 0, 0, false), Field{"tube", e.Job.Tube})
 	case persist.EntryEnd:
 		return append(b, Field{"id", e.Job.ID})
 	case persist.EntryPause:

@@ -95,7 +95,7 @@ func (l *loop) serve(c *conn, now int64) {
 		if c.waiting {
 			c.takeTurns(0)
 		}
-		c.session.HalfClose()
+		c.session.HalfClose(now)
 	}
 	stuck := len(c.out) > 0 // until an edge tells that there is room
 	if !stuck {

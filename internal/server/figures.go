@@ -29,7 +29,7 @@ type CommandFigures struct {
 	// Latency is how long the turns took in which the command was executed, from
 	// when it had arrived until the replies of the turn were sent or found to have
 	// to wait: the time that the server adds to each. A reserve that waits is
-	// counted when its wait begins. It is empty without Options.Latencies.
+	// counted when its wait begins. It is empty before KeepTimes.
 	Latency queue.Histogram
 }
 
@@ -37,7 +37,7 @@ type CommandFigures struct {
 type LoopFigures struct {
 	Connections int
 	Turns       uint64
-	Latency     queue.Histogram // of turns; empty without Options.Latencies
+	Latency     queue.Histogram // of turns; empty before KeepTimes
 	Longest     time.Duration   // of these
 }
 
@@ -54,6 +54,16 @@ func (s *Server) Figures() Figures {
 		}
 	}
 	return f
+}
+
+// KeepTimes has the time measured from now on that turns take, and commands, and
+// how long jobs wait and run, in that many tubes one by one. Until then none of it
+// costs anything. What was kept before of jobs is forgotten.
+func (s *Server) KeepTimes(tubes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latencies.Store(true)
+	s.service.Engine().KeepTimes(tubes)
 }
 
 // count fills in what the mutex guards, and returns where the times are kept.
@@ -73,7 +83,7 @@ func (s *Server) count(f *Figures) []*timing {
 		kept := j.Figures()
 		f.Journal = &kept
 	}
-	if s.serving == nil || !s.opts.Latencies {
+	if s.serving == nil || !s.latencies.Load() {
 		return nil
 	}
 	return s.serving.timings()

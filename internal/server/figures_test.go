@@ -42,8 +42,10 @@ func TestFigures(t *testing.T) {
 	for _, latencies := range []bool{false, true} {
 		t.Run(fmt.Sprintf("latencies %v", latencies), func(t *testing.T) {
 			eachTransport(t, func(t *testing.T, opts server.Options) {
-				opts.Latencies = latencies
 				p := serve(t, opts)
+				if latencies {
+					p.KeepTimes(1)
+				}
 				begin := time.Now()
 				for range 3 {
 					c := p.dial(t)
@@ -105,4 +107,34 @@ func TestFiguresOfTheJournal(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Times can be asked for later: what has been executed before has none.
+func TestFiguresLater(t *testing.T) {
+	eachTransport(t, func(t *testing.T, opts server.Options) {
+		p := serve(t, opts)
+		c := p.dial(t)
+		begin := time.Now()
+		ask := func() {
+			for range 100 {
+				c.mustAsk(t, "list-tube-used\r\n", "USING default\r\n")
+			}
+		}
+		ask()
+		p.KeepTimes(1)
+		ask()
+		await(t, func() error {
+			f := p.Figures()
+			// Who has been served at the very moment may count as before.
+			if got := command(t, &f, "list-tube-used"); got.Count != 200 || got.Latency.Count < 99 || got.Latency.Count > 101 {
+				return fmt.Errorf("got %d commands, %d with a latency", got.Count, got.Latency.Count)
+			}
+			for _, l := range f.Loops {
+				if l.Longest > time.Since(begin) {
+					t.Errorf("got a turn of %v", l.Longest)
+				}
+			}
+			return nil
+		})
+	})
 }

@@ -58,8 +58,8 @@ type stream struct {
 	out        []byte        // to be written
 	needs      uint64        // batch of the journal that must be settled before
 	flushing   bool          // a goroutine is writing
-	tally      session.Tally // of what is executed, if Options.Latencies,
-	began      int64         // since this instant
+	tally      session.Tally // of what is executed, if times are kept,
+	began      int64         // since this instant; else 0
 	eof        bool
 	last       bool // to be closed when out has been written
 	closed     bool
@@ -199,7 +199,7 @@ func (c *stream) read() {
 	for {
 		n, err := c.net.Read(buf)
 		began := int64(0)
-		if s.opts.Latencies {
+		if s.latencies.Load() {
 			began = s.clock.now()
 		}
 		s.mu.Lock()
@@ -252,7 +252,7 @@ func (c *stream) awaitRoom() bool {
 		s.mu.Lock()
 		if gone && c.session.Waiting() && !c.closed {
 			now := s.clock.now()
-			c.session.HalfClose()
+			c.session.HalfClose(now)
 			c.advance(now)
 			g.settle(now)
 			g.launch(nil)
@@ -268,12 +268,14 @@ func (c *stream) advance(now int64) {
 		return
 	}
 	if c.eof {
-		c.session.HalfClose()
+		c.session.HalfClose(now)
 	}
 	if len(c.rest) > 0 && len(c.out) == 0 && !c.flushing && !c.last {
-		if s := c.goroutines.server; s.opts.Latencies {
-			s.service.SetTally(&c.tally)
+		var tally *session.Tally
+		if c.began != 0 {
+			tally = &c.tally
 		}
+		c.goroutines.server.service.SetTally(tally)
 		c.goroutines.turns++
 		n, _ := c.session.Feed(now, c.rest, turnCommands)
 		c.rest = c.rest[n:]

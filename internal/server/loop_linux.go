@@ -60,11 +60,12 @@ type loop struct {
 	generation int32 // of the newest connection
 	acceptor         // of the first loop
 	spin       spinner
-	coarse     bool   // the system can wait for whole milliseconds only
-	short      bool   // it may block for a moment without telling the Go scheduler
-	times      timing // if Options.Latencies
-	deadline   int64  // when to wake for the engine; math.MaxInt64: never
-	quitting   bool   // no more input is read
+	coarse     bool // the system can wait for whole milliseconds only
+	short      bool // it may block for a moment without telling the Go scheduler
+	times      timing
+	timed      bool  // this turn
+	deadline   int64 // when to wake for the engine; math.MaxInt64: never
+	quitting   bool  // no more input is read
 	signal     atomic.Uint32
 
 	// Guarded by the server's mutex:
@@ -216,7 +217,7 @@ func (l *loop) run() {
 		l.read()
 		l.execute()
 		l.write()
-		if l.server.opts.Latencies {
+		if l.timed {
 			l.times.turned(l.server.clock.now())
 		}
 		l.hangUp()
@@ -362,7 +363,10 @@ func (l *loop) execute() {
 	s.mu.Lock()
 	now := s.clock.now()
 	l.turns++
-	if s.opts.Latencies {
+	if l.timed = s.latencies.Load(); l.timed {
+		if l.times.began == 0 {
+			l.times.began = now // the first turn that is
+		}
 		s.service.SetTally(&l.times.tally)
 	}
 	l.advance(now)

@@ -39,9 +39,6 @@ type Options struct {
 	// of them. The caller opens it and stops it when Serve has returned.
 	Journal *journal.Journal
 
-	// Latencies has the time measured that turns take, and commands.
-	Latencies bool
-
 	// Ready, unless nil, is called by Serve when clients are going to be
 	// served.
 	Ready func()
@@ -83,7 +80,8 @@ type Server struct {
 	tide    tide
 	more    chan struct{} // closed when the journal has settled more; nil if nobody waits for that
 
-	failed atomic.Bool // no more replies may leave
+	failed    atomic.Bool // no more replies may leave
+	latencies atomic.Bool // KeepTimes has been called
 
 	unaccepted atomic.Uint64 // times that accepting has failed
 

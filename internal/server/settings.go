@@ -28,8 +28,8 @@ func (s *Server) SetTrace(f func(c *session.Session, command string, reply []byt
 
 // SetLimits bounds the memory of the queue anew; [queue.Engine.SetLimits] says what
 // may be changed. If less memory is allowed than is used, bodies are left to the
-// journal before it returns, in portions between which clients are served. Serve
-// must be serving. O(jobs) if there is too little memory.
+// journal before it returns, in portions between which clients are served, or as time
+// goes by if Serve is not serving yet. O(jobs) if there is too little memory.
 func (s *Server) SetLimits(l queue.Limits) {
 	s.mu.Lock()
 	e := s.service.Engine()
@@ -41,7 +41,7 @@ func (s *Server) SetLimits(l queue.Limits) {
 	}
 	for ; portions > 0; portions-- {
 		s.mu.Lock()
-		done := s.closed || s.failure != nil || e.Memory() <= l.Memory
+		done := !s.started || s.ended || s.failure != nil || e.Memory() <= l.Memory
 		if !done {
 			s.commit(false)
 		}

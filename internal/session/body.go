@@ -15,7 +15,7 @@ func (s *Session) send(j queue.Job, reserved bool) {
 	if j.Stored > 0 {
 		body, ok := s.service.opts.Journal.Body(j)
 		if !ok {
-			s.fetching = true
+			s.busy = true
 			s.service.opts.Journal.Fetch(j, func(body []byte, err error) { s.fetched(j.ID, reserved, body, err) })
 			return
 		}
@@ -34,12 +34,11 @@ func (s *Session) write(id uint64, reserved bool, body []byte) {
 
 // fetched replies with what has been read.
 func (s *Session) fetched(id uint64, reserved bool, body []byte, err error) {
-	s.fetching = false
+	s.busy = false
 	if s.closed {
 		return // the job is not the client's any more
 	}
-	s.open()
-	begin := len(s.out)
+	begin := s.open()
 	switch {
 	case err == nil:
 		s.needJob(id)
@@ -53,10 +52,7 @@ func (s *Session) fetched(id uint64, reserved bool, body []byte, err error) {
 		}
 		s.reply(proto.InternalError)
 	}
-	if f := s.service.opts.Trace; f != nil {
-		f(s, "", s.out[begin:])
-	}
-	s.service.rouse(s)
+	s.service.given(s, begin)
 }
 
 // setAside buries a job whose body cannot be read, if the client still has it: it

@@ -34,6 +34,17 @@ var verbs = [proto.NumOps]func(s *Session, now int64, cmd *proto.Command){
 	proto.OpListTubesWatched:   listTubesWatched,
 	proto.OpPauseTube:          pauseTube,
 	proto.OpQuit:               quit,
+
+	proto.OpCapabilities: capabilities,
+	proto.OpPing:         ping,
+	proto.OpListJobs:     listJobs,
+	proto.OpReserveBatch: reserveBatch,
+	proto.OpDeleteBatch:  deleteBatch,
+	proto.OpFlushTube:    clearTube,
+	proto.OpTruncate:     clearTube,
+	proto.OpDeleteTube:   clearTube,
+	proto.OpDrain:        drain,
+	proto.OpUndrain:      undrain,
 }
 
 // tellsAll says of which commands the reply can depend on anything that has
@@ -50,6 +61,12 @@ var tellsAll = [proto.NumOps]bool{
 	proto.OpStatsTube: true,
 	proto.OpListTubes: true,
 	proto.OpPauseTube: true,
+
+	proto.OpListJobs:    true,
+	proto.OpDeleteBatch: true,
+	proto.OpFlushTube:   true,
+	proto.OpTruncate:    true,
+	proto.OpDeleteTube:  true,
 }
 
 // done replies with text, or as err says.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -23,6 +24,10 @@ var phrases = []string{
 	"use a\r\n", "use b\r\n", "use default\r\n", "watch a\r\n", "watch b\r\n", "watch c\r\n", "ignore default\r\n", "ignore a\r\n", "ignore b\r\n",
 	"pause-tube a 1\r\n", "pause-tube default 2\r\n", "pause-tube a 0\r\n",
 	"stats\r\n", "stats-job 1\r\n", "stats-tube a\r\n", "list-tubes\r\n", "list-tube-used\r\n", "list-tubes-watched\r\n",
+	"capabilities\r\n", "ping\r\n", "list-jobs a\r\n", "list-jobs default all 1 1\r\n", "list-jobs b buried\r\n",
+	"reserve-batch 2\r\n", "reserve-batch 3 1\r\n", "reserve-batch 1 2147483647\r\n", "reserve-batch 0\r\n",
+	"delete-batch 1 2 3\r\n", "delete-batch 3" + strings.Repeat(" 1", 300) + "\r\n", "flush-tube a\r\n", "truncate default\r\n",
+	"delete-tube a\r\n", "delete-tube b\r\n", "drain\r\n", "undrain\r\n",
 	"quit\r\n", "\r\n", "\x00\r\n", "a\rb\r\n", "nonsense\r\n", string(bytes.Repeat([]byte("y"), 230)) + "\r\n",
 }
 

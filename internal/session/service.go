@@ -23,6 +23,9 @@ type Service struct {
 	deliver func(queue.Wake) // the method wake; a value made once
 	yield   bool             // the present Feed is to end
 	woken   []*Session       // got output outside of their own Feed
+	eager   []*Session       // whose commands are to go on, now that they have been woken
+	listing []*Session       // whose lists are being made, in turns
+	extra   int              // commands that the present one counts as, besides itself
 	self    *Session         // its HalfClose is under way
 	spare   [][]byte         // output buffers in nobody's use,
 	spares  int              // and how many bytes they have
@@ -32,7 +35,9 @@ type Service struct {
 type Options struct {
 	MaxJobSize uint32 // largest body in bytes
 	Compat112  bool   // where beanstalkd 1.12 and 1.13 differ, do as 1.12
+	Strict     bool   // know no command that beanstalkd does not know
 	Host       Host
+	About      About
 
 	// Engine is what the sessions share; if it is nil, a new one. Journal,
 	// unless nil, is where its effects are recorded.
@@ -64,6 +69,12 @@ type Journal interface {
 	// Fetch has then called later with it, which is borrowed. The error is
 	// queue.ErrNotFound if there is no such job any more.
 	Fetch(j queue.Job, then func(body []byte, err error))
+}
+
+// About is what the reply to capabilities says of the server.
+type About struct {
+	Server, Version string
+	HTTP            string // address of the HTTP API; "" if there is none
 }
 
 // Host is what the reply to stats says of the process and its machine.
@@ -112,8 +123,9 @@ func (v *Service) Engine() *queue.Engine { return v.engine }
 func (v *Service) Advance(now int64, limit int) (more bool) {
 	v.now = now
 	more = v.engine.Advance(now, limit)
-	v.engine.TakeWakes(v.deliver)
-	return more
+	v.tell()
+	v.goOnListing(limit)
+	return more || len(v.listing) > 0
 }
 
 // Do runs f, which uses the engine at the instant now as it likes, and tells
@@ -122,7 +134,7 @@ func (v *Service) Advance(now int64, limit int) (more bool) {
 func (v *Service) Do(now int64, f func(e *queue.Engine, now int64)) (batch uint64) {
 	v.now = now
 	f(v.engine, now)
-	v.engine.TakeWakes(v.deliver)
+	v.tell()
 	if j := v.opts.Journal; j != nil {
 		return j.Newest()
 	}
@@ -134,7 +146,12 @@ func (v *Service) Unfinished() bool { return v.engine.Unfinished() }
 
 // Next returns an instant no later than the earliest at which Advance has
 // something to do, and false if it has nothing to wait for.
-func (v *Service) Next() (at int64, ok bool) { return v.engine.Next() }
+func (v *Service) Next() (at int64, ok bool) {
+	if len(v.listing) > 0 {
+		return 0, true
+	}
+	return v.engine.Next()
+}
 
 // Drain has all further puts refused.
 func (v *Service) Drain() { v.engine.Drain() }
@@ -194,6 +211,32 @@ type Guest interface {
 	Woken(now int64, w queue.Wake)
 }
 
+// tell tells clients what has come of a command.
+func (v *Service) tell() {
+	v.engine.TakeWakes(v.deliver)
+	for len(v.eager) > 0 {
+		s := v.eager[0]
+		if v.eager = v.eager[1:]; len(v.eager) == 0 {
+			v.eager = nil
+		}
+		begin := s.open()
+		s.under.goOn(s, v.now)
+		v.given(s, begin)
+		v.engine.TakeWakes(v.deliver)
+	}
+}
+
+// given tells of the output from begin on, with which a command of s is answered that
+// has taken its time.
+func (v *Service) given(s *Session, begin int) {
+	if f := v.opts.Trace; f != nil {
+		f(s, "", s.out[begin:])
+	}
+	if s != v.self && len(s.out) > begin {
+		v.rouse(s)
+	}
+}
+
 // wake tells a client how its wait has ended.
 func (v *Service) wake(w queue.Wake) {
 	s, ok := w.Client.Data.(*Session)
@@ -201,15 +244,14 @@ func (v *Service) wake(w queue.Wake) {
 		w.Client.Data.(Guest).Woken(v.now, w)
 		return
 	}
-	s.open()
-	begin := len(s.out)
+	if s.under != nil {
+		s.under.woken(s, w)
+		v.eager = append(v.eager, s)
+		return
+	}
+	begin := s.open()
 	s.answer(w)
-	if f := v.opts.Trace; f != nil {
-		f(s, "", s.out[begin:])
-	}
-	if s != v.self && len(s.out) > begin {
-		v.rouse(s)
-	}
+	v.given(s, begin)
 }
 
 // rouse notes that s has got output other than by its own Feed.

@@ -27,8 +27,10 @@ type Session struct {
 	draft  queue.Draft // of the put whose body is arriving
 	filled uint32      // bytes of its body that have arrived
 
-	fetching bool // the body of a job is, which is to be sent
-	closed   bool
+	under  ongoing // what has been begun and goes on when the engine has woken the client; or nil
+	busy   bool    // the body of a job is being read, which is to be sent, or a list is being made
+	list   *list   // that is being made
+	closed bool
 
 	halfClosed bool // the client sends no more
 	quit       bool // the client said so
@@ -49,7 +51,7 @@ func (v *Service) NewSession(owner any) *Session {
 
 // NewDecoder returns a decoder that reads commands as those of the sessions do.
 func (v *Service) NewDecoder() proto.Decoder {
-	return proto.Decoder{MaxJobSize: v.opts.MaxJobSize, Lax: v.opts.Compat112}
+	return proto.Decoder{MaxJobSize: v.opts.MaxJobSize, Lax: v.opts.Compat112, Strict: v.opts.Strict}
 }
 
 // ID returns the session's number, counted from 1.
@@ -63,7 +65,7 @@ func (s *Session) Close(now int64) {
 		s.service.engine.Abandon(&s.draft)
 	}
 	s.service.engine.Disconnect(now, s.client)
-	s.service.engine.TakeWakes(s.service.deliver)
+	s.service.tell()
 	if s.out != nil {
 		s.service.Recycle(s.out)
 		s.out = nil
@@ -73,11 +75,11 @@ func (s *Session) Close(now int64) {
 // Waiting reports whether the client waits in a reserve, or for a command that
 // takes long. Its next command is not executed, and should not be read, before
 // that has ended.
-func (s *Session) Waiting() bool { return s.client.Waiting() || s.fetching }
+func (s *Session) Waiting() bool { return s.client.Waiting() || s.busy }
 
-// Busy reports whether the client waits for a command that takes long, or a body
-// that is being read, and will be answered soon.
-func (s *Session) Busy() bool { return s.client.Busy() || s.fetching }
+// Busy reports whether the client waits for a command that takes long, or bodies
+// that are being read, and will be answered soon.
+func (s *Session) Busy() bool { return s.client.Busy() || s.busy }
 
 // Full reports whether so much output is waiting to be taken that no command
 // is executed.
@@ -151,11 +153,12 @@ func (s *Session) Feed(now int64, in []byte, limit int) (n, commands int) {
 		default:
 			s.react(now, event, cmd)
 		}
-		commands++
+		commands += 1 + v.extra
+		v.extra = 0
 		if v.tally != nil {
 			v.tally.add(executed(event, cmd))
 		}
-		v.engine.TakeWakes(v.deliver)
+		v.tell()
 		s.trace(event, cmd, begin)
 	}
 	if len(s.out) == 0 {
@@ -192,14 +195,14 @@ func (s *Session) react(now int64, event proto.Event, cmd *proto.Command) {
 // HalfClose tells that the client sends no more; all it has sent has been
 // fed, or will be. A client that waits, or would have to, is answered at
 // once, as by beanstalkd 1.13.
-func (s *Session) HalfClose() {
+func (s *Session) HalfClose(now int64) {
 	if s.halfClosed {
 		return
 	}
-	s.halfClosed = true
+	s.halfClosed, s.service.now = true, now
 	s.service.engine.StopWaiting(s.client)
 	s.service.self = s
-	s.service.engine.TakeWakes(s.service.deliver)
+	s.service.tell()
 	s.service.self = nil
 }
 
@@ -253,11 +256,12 @@ func (s *Session) endPut(now int64, data []byte) {
 	s.out = proto.AppendInserted(s.out, id)
 }
 
-// open makes sure that there is an output buffer.
-func (s *Session) open() {
+// open makes sure that there is an output buffer, and returns how long it is.
+func (s *Session) open() (length int) {
 	if s.out == nil {
 		s.out = s.service.buffer()
 	}
+	return len(s.out)
 }
 
 func (s *Session) reply(text string) { s.out = append(s.out, text...) }

@@ -18,8 +18,16 @@ import (
 
 // TestTranscripts plays all transcripts, those that take years included, in
 // virtual time, and has every invariant of the engine checked after each move.
-func TestTranscripts(t *testing.T) {
-	scripts, err := transcript.ReadDir(filepath.Join("..", "..", "integration", "testdata", "transcripts"))
+func TestTranscripts(t *testing.T) { playAll(t, "transcripts", false) }
+
+// TestStrict plays them with the commands of this server's own left out.
+func TestStrict(t *testing.T) { playAll(t, "transcripts", true) }
+
+// TestAdded plays those of these commands.
+func TestAdded(t *testing.T) { playAll(t, "added", false) }
+
+func playAll(t *testing.T, dir string, strict bool) {
+	scripts, err := transcript.ReadDir(filepath.Join("..", "..", "integration", "testdata", dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +40,11 @@ func TestTranscripts(t *testing.T) {
 				name := strings.TrimSuffix(filepath.Base(script.Name), ".txt")
 				t.Run(fmt.Sprintf("%s/cut%d/%s", version, cut, name), func(t *testing.T) {
 					t.Parallel()
-					v := newVirtual(script.Flags, version == "1.12", cut)
+					flags := script.Flags
+					if strict {
+						flags = append(flags[:len(flags):len(flags)], "--strict")
+					}
+					v := newVirtual(flags, version == "1.12", cut)
 					if err := transcript.Run(script, v, "spoked", version, "virtual"); err != nil {
 						t.Error(err)
 					}
@@ -69,6 +81,8 @@ func newVirtual(flags []string, compat112 bool, cut int) *virtual {
 	opts := session.Options{
 		MaxJobSize: proto.DefaultMaxJobSize,
 		Compat112:  compat112,
+		Strict:     slices.Contains(flags, "--strict"),
+		About:      session.About{Server: "spoked", Version: "0.1.0", HTTP: "127.0.0.1:11301"},
 		Host: session.Host{
 			PID: 1, ID: "0123456789abcdef", Hostname: "host", Version: "#1 SMP", Machine: "x86_64",
 			BinlogMaxSize: 10 << 20,
@@ -163,10 +177,10 @@ func (v *virtual) Signal(name string) error {
 
 // run does what the turns of a server would do, until nothing moves.
 func (v *virtual) run() error {
-	for v.service.Advance(v.now, 1) {
-	}
 	for moved := true; moved; {
 		moved = false
+		for v.service.Advance(v.now, 1) {
+		}
 		v.service.TakeWoken(func(s *session.Session) { v.take(s.Owner.(*connection)) })
 		for _, name := range slices.Sorted(maps.Keys(v.clients)) {
 			for c := v.clients[name]; v.step(c); {
@@ -189,7 +203,7 @@ func (v *virtual) step(c *connection) bool {
 	fed, _ := c.session.Feed(v.now, c.in[:n], session.NoLimit)
 	c.in = c.in[fed:]
 	if c.eof {
-		c.session.HalfClose()
+		c.session.HalfClose(v.now)
 	}
 	moved := v.take(c) || fed > 0
 	if c.session.Quit() || c.eof && len(c.in) == 0 && !c.session.Waiting() {

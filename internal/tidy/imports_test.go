@@ -24,18 +24,26 @@ type layer struct {
 var mayImport = []layer{
 	{"cmd/spoked", []string{"internal/cli"}},
 	{"internal/cli", []string{
-		"internal/bench", "internal/config", "internal/control", "internal/daemon", "internal/journal",
-		"github.com/spf13/pflag",
+		"internal/api", "internal/bench", "internal/config", "internal/control", "internal/daemon", "internal/journal", "internal/top", "internal/wire", "proto",
+		"github.com/dustin/go-humanize", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
+	}},
+	{"internal/top", []string{
+		"internal/api",
+		"charm.land/bubbletea/v2", "charm.land/lipgloss/v2", "github.com/charmbracelet/x/term",
 	}},
 	{"internal/bench", []string{"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/sys"}},
 	{"internal/daemon", []string{
-		"internal/api", "internal/config", "internal/console", "internal/control", "internal/history", "internal/httpapi", "internal/journal", "internal/manage", "internal/server", "internal/session", "queue",
+		"internal/api", "internal/config", "internal/console", "internal/control", "internal/history", "internal/httpapi", "internal/journal", "internal/manage", "internal/metrics", "internal/server", "internal/session", "queue",
 		"github.com/coreos/go-systemd/v22", "go.uber.org/zap", "golang.org/x/sys",
 	}},
 	{"internal/httpapi", []string{"internal/api", "internal/manage", "proto", "queue", "github.com/goccy/go-yaml"}},
 	{"internal/console", []string{"internal/history", "internal/journal", "internal/manage", "proto", "queue"}},
 	{"internal/history", []string{"queue"}},
 	{"internal/manage", []string{"queue"}},
+	{"internal/metrics", []string{
+		"internal/journal", "internal/server", "queue",
+		"github.com/cactus/go-statsd-client/v5", "github.com/prometheus/client_golang", "github.com/prometheus/client_model", "go.uber.org/zap",
+	}},
 	{"internal/server", []string{
 		"internal/journal", "internal/session", "proto", "queue",
 		"go.uber.org/zap", "golang.org/x/sys",
@@ -45,6 +53,7 @@ var mayImport = []layer{
 		"github.com/dustin/go-humanize", "github.com/goccy/go-yaml", "github.com/pelletier/go-toml/v2",
 	}},
 	{"internal/control", nil},
+	{"internal/wire", nil},
 	{"internal/api", nil},
 	{"internal/journal", []string{"persist", "queue", "go.uber.org/zap", "golang.org/x/sys"}},
 	{"internal/session", []string{"persist", "proto", "queue"}},

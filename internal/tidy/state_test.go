@@ -19,6 +19,7 @@ var madeOnce = []string{
 	"persist.castagnoli", // a table of checksums
 	"proto.isNameByte",   // a set, from the bytes in it
 	"proto.rowsByFirst",  // the grammar again, by first byte
+	"proto.addedByFirst", // the same
 }
 
 // makers are functions whose result may be kept in a package-level variable.

@@ -300,3 +300,24 @@ func TestParseFails(t *testing.T) {
 		}
 	}
 }
+
+func TestPage(t *testing.T) {
+	const page = "# Title\n\n```conversation\na> one\n```\n\n```sh\nls\n```\ntext\n\n```conversation\nb>> \"two\"\nb< three\n```\n"
+	scripts, err := transcript.Page("p.md", page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range scripts {
+		got = append(got, fmt.Sprintf("%s %q", s.Name, s.Sent()))
+	}
+	want := `p.md:3 ["one"]; p.md:12 ["\"two\""]`
+	if got := strings.Join(got, "; "); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for _, bad := range []string{"```conversation\na> one\n", "```conversation\nnonsense\n```\n"} {
+		if _, err := transcript.Page("p.md", bad); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+}

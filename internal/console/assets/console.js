@@ -66,12 +66,12 @@
   document.addEventListener("spoked:rows", choose);
 
   // Keys.
-  let went = 0;
+  let went = -Infinity;
   document.addEventListener("keydown", (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey || document.querySelector("dialog[open]")) return;
     if (typing(e.target)) { if (e.key === "Escape") e.target.blur(); return; }
     if (e.timeStamp - went < 1200) {
-      went = 0;
+      went = -Infinity;
       const link = $('.top [data-key="' + CSS.escape(e.key) + '"]');
       if (link) { e.preventDefault(); link.click(); return; }
     }

@@ -192,6 +192,7 @@ func TestConsoleMillion(t *testing.T) {
 
 	// What is chosen stays so when it is scrolled away.
 	b.open("/tube?name=many")
+	b.run("scroll to the list", scrollTo("#jobs"))
 	b.run("choose one", clickOn(`input[name="id"][value="3"]`))
 	scroll("30000")
 	b.become(fmt.Sprintf(`(([a, b]) => a > 500)(%s)`, seen))

@@ -83,7 +83,7 @@ func (c *call) browserOf(tube string) browser {
 		b.State = ""
 	}
 	b.Path = query("/rows", "tube", b.Tube, "state", b.State, "contains", b.Contains)
-	b.NextID = c.h.opts.History.Now().NextID
+	c.server.View(func(e *queue.Engine, _ int64) { b.NextID = e.NextID() })
 	b.Actions = actionsFor(b.State)
 	return b
 }

@@ -52,7 +52,15 @@ type loginForm struct {
 }
 
 func (h *Handler) loginPage(w http.ResponseWriter, r *http.Request) {
-	next := backTo(r.URL.Query().Get("next"), "/")
+	q := r.URL.Query()
+	next := backTo(q.Get("next"), "/")
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" && q.Get("again") == "" {
+		// Who follows a link from elsewhere, such as a colleague's message, comes
+		// without the cookie, signed in or not. From here on it is no such link.
+		w.Header().Set("Refresh", "0; url="+query("/login", "next", next, "again", "1"))
+		_ = (&call{h: h, w: w, r: r}).page(http.StatusOK, "again", nil)
+		return
+	}
 	if _, ok, _ := h.who(r); ok {
 		http.Redirect(w, r, next, http.StatusSeeOther)
 		return

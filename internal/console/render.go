@@ -35,7 +35,7 @@ type titled interface{ title() string }
 // titles are those of the pages that always have the same.
 var titles = map[string]string{
 	"overview": "Overview", "tubes": "Tubes", "workers": "Workers", "journal": "Journal", "put": "Put a job",
-	"login": "Sign in", "problem": "Problem", "search": "Search",
+	"login": "Sign in", "problem": "Problem", "search": "Search", "again": "One moment",
 }
 
 // navOf is the entry of the navigation that a page belongs to, if it is not that of

@@ -14,7 +14,7 @@ const (
 	// TopTubes is of how many tubes there is a whole history.
 	TopTubes = 16
 	// MostTubes is of how many tubes anything is known one by one.
-	MostTubes = 16_384
+	MostTubes = 12_000
 	// LineLength is how many points a tube's short line has at most, and
 	// LineStep how far apart they are: ten minutes.
 	LineLength = 60
@@ -58,9 +58,8 @@ type Snapshot struct {
 	Instant  int64 // the same, as the engine counts
 	Stats    queue.Stats
 	Draining bool
-	Point    Point  // of all tubes
-	Bytes    int64  // of all bodies
-	NextID   uint64 // of the next job
+	Point    Point // of all tubes
+	Bytes    int64 // of all bodies
 	Tubes    map[string]*Tube
 	Complete bool // all tubes are in it
 }

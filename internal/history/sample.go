@@ -15,7 +15,7 @@ func (h *History) sample(ctx context.Context, at time.Time) {
 	s := &Snapshot{At: at}
 	h.server.View(func(e *queue.Engine, now int64) {
 		s.Instant, s.Stats, s.Draining = now, e.Stats(), e.Draining()
-		s.Bytes, s.NextID = e.BodyBytes(), e.NextID()
+		s.Bytes = e.BodyBytes()
 	})
 	s.Complete = h.lookAtTubes(ctx)
 	h.lookForOldest(ctx)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 )
 
 //go:embed assets pages
@@ -129,6 +130,7 @@ func writeZipped(w http.ResponseWriter, r *http.Request, status int, b []byte) {
 		b = zip(b, gzip.BestSpeed)
 	}
 	w.Header().Set("Content-Length", fmt.Sprint(len(b)))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendPatience))
 	w.WriteHeader(status)
 	_, _ = w.Write(b)
 }

@@ -287,6 +287,8 @@ func explain(err error) *complaint {
 			"The token that you are signed in with does not allow this. An operator who has one that does can do it."}
 	case errors.Is(err, errStarting):
 		return &complaint{http.StatusServiceUnavailable, "The server is starting", "It reads its journal. This page is there as soon as it has done so."}
+	case errors.Is(err, errTooMany):
+		return &complaint{http.StatusServiceUnavailable, "Too many pages are open", "This page does not tell what is new. Close some, and open it again."}
 	case errors.As(err, &tooLong):
 		return &complaint{http.StatusRequestEntityTooLarge, "Too long", fmt.Sprintf("A form like this has %d bytes at most.", tooLong.Limit)}
 	case errors.Is(err, queue.ErrNotFound):
@@ -315,8 +317,8 @@ func (c *call) fail(err error) {
 		c.h.opts.Failed(c.r, err)
 		e = &complaint{http.StatusInternalServerError, "That went wrong", err.Error()}
 	}
-	data := problem{Title: e.title, Text: e.text}
-	if c.partial() {
+	data := problem{Title: e.title, Text: e.text, Part: c.partial()}
+	if data.Part {
 		_ = c.fragment(e.status, "problem", data)
 		return
 	}
@@ -324,7 +326,10 @@ func (c *call) fail(err error) {
 }
 
 // problem is a page that says what is wrong.
-type problem struct{ Title, Text string }
+type problem struct {
+	Title, Text string
+	Part        bool // it is shown in a dialog
+}
 
 // partial reports whether a part of a page is wanted.
 func (c *call) partial() bool { return c.r.Header.Get("HX-Request") == "true" }

@@ -461,7 +461,7 @@ func (c *call) askJobs(name string) (*question, error) {
 	b.Search, b.DryRun = a.search, true
 	pri := uint32(0)
 	b.Change.Pri = &pri
-	r, err := c.bulk(&a, b)
+	r, err := c.tally(name, &a, b)
 	if err != nil {
 		return nil, err
 	}
@@ -498,6 +498,35 @@ func (c *call) askJobs(name string) (*question, error) {
 	return q, nil
 }
 
+// tally counts the jobs that a deed is about, and would be done to. Where their
+// states say that, it takes no time.
+func (c *call) tally(name string, a *aim, b manage.Bulk) (*manage.BulkResult, error) {
+	if len(a.ids) > 0 || len(a.search.Contains) > 0 {
+		return c.bulk(a, b)
+	}
+	jobs := c.manager.Status().Jobs
+	if a.search.Tube != "" {
+		s, err := c.manager.Tube(a.search.Tube)
+		if err != nil {
+			return nil, err
+		}
+		jobs = s.Jobs
+	}
+	r := &manage.BulkResult{Complete: true}
+	for _, s := range jobStates {
+		if a.search.States != 0 && !a.search.States.Has(s) {
+			continue
+		}
+		r.Matched += jobs[s]
+		if (s == queue.Reserved) != (name == "release") || name == "kick" && s == queue.Ready {
+			r.Skipped += jobs[s]
+		} else {
+			r.Changed += jobs[s]
+		}
+	}
+	return r, nil
+}
+
 // leftAlone says what a deed does not touch.
 func leftAlone(name string, r *manage.BulkResult) string {
 	s := ""
@@ -509,7 +538,7 @@ func leftAlone(name string, r *manage.BulkResult) string {
 		case "release":
 			why = "nobody has them"
 		}
-		s = fmt.Sprintf("%s left alone: %s, or gone.", countIs(r.Skipped), why)
+		s = fmt.Sprintf("%s left alone: %s, or they are gone.", countIs(r.Skipped), why)
 	}
 	if !r.Complete {
 		s += " There are more than could be counted in time."

@@ -18,9 +18,16 @@ import (
 
 // frames are the live parts that somebody looks at, by their addresses.
 type frames struct {
-	mu sync.Mutex
-	of map[string]*frame
+	mu       sync.Mutex
+	of       map[string]*frame
+	watchers int // of all
 }
+
+// mostStreams is how many streams there are at a time.
+const mostStreams = 1000
+
+// errTooMany says that there are as many streams as there may be.
+var errTooMany = errors.New("console: too many pages are open")
 
 // frame is a live part.
 type frame struct {
@@ -29,14 +36,19 @@ type frame struct {
 	mu   sync.Mutex // held while it is rendered
 	made *history.Snapshot
 	html []byte
-	err  error
 }
 
 func (f *frames) open() { f.of = map[string]*frame{} }
 
+// watch returns the part of an address, nil if too many look already. Otherwise
+// leave must follow.
 func (f *frames) watch(key string) *frame {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.watchers == mostStreams {
+		return nil
+	}
+	f.watchers++
 	k := f.of[key]
 	if k == nil {
 		k = &frame{}
@@ -49,6 +61,7 @@ func (f *frames) watch(key string) *frame {
 func (f *frames) leave(key string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.watchers--
 	if k := f.of[key]; k.watchers == 1 {
 		delete(f.of, key)
 	} else {
@@ -61,10 +74,13 @@ func (f *frame) get(now *history.Snapshot, render func() ([]byte, error)) ([]byt
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.made != now {
-		f.html, f.err = render()
-		f.made = now
+		html, err := render()
+		if err != nil {
+			return nil, err // it may be that who has asked for it has gone
+		}
+		f.html, f.made = html, now
 	}
-	return f.html, f.err
+	return f.html, nil
 }
 
 // livePart returns what renders the data of a page's live part, and after how many
@@ -112,6 +128,9 @@ func (c *call) live() error {
 	}
 	key := c.r.URL.RequestURI() + "\x00" + boolKey(c.rights.Put) + boolKey(c.rights.Change)
 	f := c.h.frames.watch(key)
+	if f == nil {
+		return errTooMany
+	}
 	defer c.h.frames.leave(key)
 
 	header := c.w.Header()
@@ -131,8 +150,11 @@ func (c *call) live() error {
 	for {
 		changed := c.h.opts.History.Changed()
 		html, err := f.get(c.h.opts.History.Now(), render)
-		if err != nil {
+		if err != nil && sent == nil {
 			return err
+		}
+		if _, ok, tokens := c.h.who(c.r); err != nil || tokens && !ok {
+			return nil // the page asks again, and is told
 		}
 		if !bytes.Equal(html, sent) {
 			if err := send(c.w, control, event(html)); err != nil {

@@ -49,12 +49,12 @@ const (
 // portionClients is how many clients are looked at while the server is held up.
 const portionClients = 256
 
-// connections returns the connections that pass a filter, and how many there are.
-// Between portions some may come or go.
-func (c *call) connections(passes func(*connection) bool) (list []connection, all int) {
-	for seen, more := 0, true; more; {
+// eachClient calls f with every client of the engine, until it returns false, in
+// portions, between which some may come or go. The server's mutex is held.
+func (c *call) eachClient(f func(e *queue.Engine, now int64, k *queue.Client) (goOn bool)) {
+	for seen, more := 0, true; more; seen += portionClients {
 		more = false
-		c.server.View(func(e *queue.Engine, _ int64) {
+		c.server.View(func(e *queue.Engine, now int64) {
 			n := 0
 			for k := range e.EachClient() {
 				if n++; n <= seen {
@@ -62,18 +62,27 @@ func (c *call) connections(passes func(*connection) bool) (list []connection, al
 				}
 				if n > seen+portionClients {
 					more = true
-					break
+					return
 				}
-				if v, ok := c.connectionOf(k); ok {
-					all++
-					if passes(&v) {
-						list = append(list, v)
-					}
+				if !f(e, now, k) {
+					return
 				}
 			}
 		})
-		seen += portionClients
 	}
+}
+
+// connections returns the connections that pass a filter, and how many there are.
+func (c *call) connections(passes func(*connection) bool) (list []connection, all int) {
+	c.eachClient(func(_ *queue.Engine, _ int64, k *queue.Client) bool {
+		if v, ok := c.connectionOf(k); ok {
+			all++
+			if passes(&v) {
+				list = append(list, v)
+			}
+		}
+		return true
+	})
 	return list, all
 }
 
@@ -172,29 +181,26 @@ func (c *call) worker() (any, error) {
 	p := workerPage{Rights: c.rights, Here: query("/worker", "id", id)}
 	var ids []uint64
 	found := false
-	c.server.View(func(e *queue.Engine, now int64) {
-		p.Now = now
-		for k := range e.EachClient() {
-			n, remote, ok := c.h.opts.Peer(k.Data)
-			if !ok || n != id {
-				continue
-			}
-			found = true
-			p.ID, p.Remote, p.Using, p.Held, p.Producer, p.Worker = n, remote, k.Used(), k.Held(), k.Producer(), k.Worker()
-			p.Since, p.Waiting = k.WaitingSince()
-			const mostTubes = 1000
-			for name := range k.Watched() {
-				if p.Watch = append(p.Watch, name); len(p.Watch) == mostTubes {
-					break
-				}
-			}
-			for id := range e.HeldBy(k) {
-				if ids = append(ids, id); len(ids) == mostHeld {
-					break
-				}
-			}
-			return
+	c.eachClient(func(e *queue.Engine, now int64, k *queue.Client) (goOn bool) {
+		n, remote, ok := c.h.opts.Peer(k.Data)
+		if found = ok && n == id; !found {
+			return true
 		}
+		p.Now = now
+		p.ID, p.Remote, p.Using, p.Held, p.Producer, p.Worker = n, remote, k.Used(), k.Held(), k.Producer(), k.Worker()
+		p.Since, p.Waiting = k.WaitingSince()
+		const mostTubes = 1000
+		for name := range k.Watched() {
+			if p.Watch = append(p.Watch, name); len(p.Watch) == mostTubes {
+				break
+			}
+		}
+		for id := range e.HeldBy(k) {
+			if ids = append(ids, id); len(ids) == mostHeld {
+				break
+			}
+		}
+		return false
 	})
 	if !found {
 		return nil, &complaint{404, "No such connection", "It has been closed. What it had reserved went back to its tubes, ready for others."}

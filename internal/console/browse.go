@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -56,6 +57,10 @@ type row struct {
 	manage.Listed
 	Preview string
 	Binary  bool
+
+	// What was searched for, if it is in what is shown: Preview is then before it,
+	// and Rest behind.
+	Match, Rest string
 }
 
 // rowsAtOnce is how many jobs a list gets at a time, and previewBytes how much of
@@ -63,6 +68,11 @@ type row struct {
 const (
 	rowsAtOnce   = 100
 	previewBytes = 160
+
+	// Of bodies that are searched, more is looked at for what to show, and a little
+	// of what is before that is shown.
+	searchedBytes = 4 << 10
+	beforeMatch   = 24
 )
 
 // stateOf returns the state of that name.
@@ -131,6 +141,9 @@ func (b *browser) count(jobs *[queue.NumStates]int) {
 // search returns what a browser's list is of.
 func (b *browser) search(after uint64, limit int) manage.Search {
 	s := manage.Search{Tube: b.Tube, Contains: []byte(b.Contains), After: after, Limit: limit, Bytes: previewBytes}
+	if len(b.Contains) > 0 {
+		s.Bytes = searchedBytes
+	}
 	if state, ok := stateOf(b.State); ok {
 		s.States = queue.States(state)
 	}
@@ -164,17 +177,43 @@ func (c *call) find(b *browser, after uint64, patience time.Duration) (rows, err
 	}
 	out.Next, out.Complete, out.Looked = l.Last, l.Complete, l.Examined
 	for _, j := range l.Jobs {
-		out.Jobs = append(out.Jobs, rowOf(j))
+		out.Jobs = append(out.Jobs, rowOf(j, b.Contains))
 	}
 	return out, nil
 }
 
-// rowOf returns the row of a job, whose body is cut short.
-func rowOf(j manage.Listed) row {
+// rowOf returns the row of a job, whose body is cut short: around what was searched
+// for, if that is there.
+func rowOf(j manage.Listed, contains string) row {
 	r := row{Listed: j}
-	r.Preview, r.Binary = preview(j.Body)
-	if int(j.Size) > len(j.Body) && len(j.Body) > 0 {
-		r.Preview += "…"
+	body, before := j.Body, ""
+	at := -1
+	if contains != "" {
+		at = bytes.Index(body, []byte(contains))
+	}
+	if at > beforeMatch && at+len(contains) > previewBytes/2 {
+		start := at - beforeMatch
+		for start > 0 && !utf8.RuneStart(body[start]) {
+			start--
+		}
+		body, at, before = body[start:], at-start, "…"
+	}
+	end := ""
+	if len(body) > previewBytes || int(j.Size) > len(j.Body) && len(j.Body) > 0 {
+		end = "…"
+	}
+	body = body[:min(len(body), previewBytes)]
+	if r.Preview, r.Binary = preview(body); !r.Binary && at >= 0 && at+len(contains) <= len(body) {
+		// Each is put on one line, as a space at an end of it is not.
+		first, _ := preview(append(body[:at:at], '|'))
+		rest, _ := preview(append([]byte{'|'}, body[at+len(contains):]...))
+		r.Preview, r.Match, r.Rest = strings.TrimSuffix(first, "|"), contains, strings.TrimPrefix(rest, "|")
+	}
+	r.Preview = before + r.Preview
+	if r.Match == "" {
+		r.Preview += end
+	} else {
+		r.Rest += end
 	}
 	r.Body = nil
 	return r

@@ -72,7 +72,7 @@ func (c *call) page(status int, name string, data any) error {
 // parse reads the templates.
 func (h *Handler) parse() (*template.Template, error) {
 	t := template.New("console").Funcs(template.FuncMap{
-		"num": number, "short": short, "rate": rate, "dur": duration, "bytes": size, "clock": clock, "ago": ago, "since": since,
+		"num": number, "short": short, "rate": rate, "dur": duration, "brief": brief, "bytes": size, "clock": clock, "ago": ago, "since": since,
 		"count": count, "tube": tubePath, "query": query, "spark": spark, "states": func() []queue.State { return jobStates },
 		"asset": func(name string) string { return "/assets/" + h.assets.version + "/" + name },
 		"last":  path.Base, "list": func(v ...any) []any { return v }, "pairs": pairs, "lower": strings.ToLower,
@@ -207,6 +207,16 @@ func duration(d time.Duration) string {
 		}
 	}
 	return sign + d.String()
+}
+
+// brief returns about how long something takes, in one unit.
+func brief(d time.Duration) string {
+	if s := duration(d); strings.Count(s, " ") > 1 {
+		n, rest, _ := strings.Cut(s, " ")
+		unit, _, _ := strings.Cut(rest, " ")
+		return n + " " + unit
+	}
+	return duration(d)
 }
 
 // size returns a number of bytes.

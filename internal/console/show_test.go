@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"spoked/internal/history"
+	"spoked/internal/manage"
 	"spoked/queue"
 )
 
@@ -18,7 +19,7 @@ func TestFormats(t *testing.T) {
 		{count(1, "job"), "1 job"}, {count(2000, "job"), "2,000 jobs"},
 		{duration(0), "0 s"}, {duration(900 * time.Microsecond), "900 µs"}, {duration(15 * time.Millisecond), "15 ms"}, {duration(1500 * time.Millisecond), "1.5 s"},
 		{duration(59 * time.Second), "59 s"}, {duration(time.Minute), "1 min"}, {duration(61 * time.Second), "1 min 1 s"}, {duration(25 * time.Hour), "1 d 1 h"},
-		{duration(-2 * time.Second), "−2 s"}, {duration(400 * 24 * time.Hour), "1 y 35 d"},
+		{duration(-2 * time.Second), "−2 s"}, {brief(25 * time.Hour), "1 d"}, {brief(90 * time.Second), "1 min"}, {brief(time.Second), "1 s"}, {duration(400 * 24 * time.Hour), "1 y 35 d"},
 		{size(0), "0 B"}, {size(1023), "1023 B"}, {size(1536), "1.5 KiB"}, {size(int64(5) << 30), "5 GiB"},
 		{tubePath(".."), "/tube?name=.."}, {tubePath("a/b+c;d$e", "state", "ready", "contains", ""), "/tube?name=a%2Fb%2Bc%3Bd%24e&state=ready"},
 		{spark([]uint32{0, 2, 1}), "96.6,22.5 98.3,1.5 100.0,12.0"}, {spark(nil), ""},
@@ -45,6 +46,28 @@ func TestPreview(t *testing.T) {
 	} {
 		if got, binary := preview([]byte(k.body)); got != k.want || binary != k.binary {
 			t.Errorf("%q: got %q, %v, want %q, %v", k.body, got, binary, k.want, k.binary)
+		}
+	}
+}
+
+func TestRowShowsWhatWasFound(t *testing.T) {
+	far := strings.Repeat("x", 500)
+	for _, k := range []struct{ body, contains, want string }{
+		{"a needle b", "needle", "a [needle] b"},
+		{"needle", "needle", "[needle]"},
+		{far + " needle " + far, "needle", "…" + far[:23] + " [needle] " + far[:129] + "…"},
+		{strings.Repeat("ä", 300) + "needle", "needle", "…" + strings.Repeat("ä", 12) + "[needle]"},
+		{"a  b", "  ", "a[  ]b"},
+		{"\x00needle", "needle", "00 6e 65 65 64 6c 65"},
+		{"none", "", "none"},
+	} {
+		r := rowOf(manage.Listed{Body: []byte(k.body), Size: uint32(len(k.body))}, k.contains)
+		got := r.Preview
+		if r.Match != "" {
+			got += "[" + r.Match + "]" + r.Rest
+		}
+		if got != k.want {
+			t.Errorf("%.30q in %.30q: got %q, want %q", k.contains, k.body, got, k.want)
 		}
 	}
 }
@@ -93,10 +116,10 @@ func TestSigns(t *testing.T) {
 		"idle":         tube(func(u *history.Tube) { u.Watching = 0 }),
 		"paused":       tube(func(u *history.Tube) { u.Watching, u.Pause, u.PauseLeft = 0, time.Hour, time.Minute }),
 		"buried":       tube(func(u *history.Tube) { u.Jobs[queue.Buried] = 1 }),
-		"growing":      tube(func(u *history.Tube) { u.Growth = 2 }),
+		"growing":      tube(func(u *history.Tube) { u.Growth, u.Puts = 2, 5 }),
 		"old":          tube(func(u *history.Tube) { u.Oldest = now - int64(2*time.Minute) }),
 		"timeouts":     tube(func(u *history.Tube) { u.TimedOut = 0.1 }),
-		"idle growing": tube(func(u *history.Tube) { u.Watching, u.Growth = 0, 2 }),
+		"idle growing": tube(func(u *history.Tube) { u.Watching, u.Growth, u.Puts = 0, 2, 2 }),
 	} {
 		got := []string{}
 		for _, k := range signsOf(u, s) {

@@ -56,11 +56,11 @@ func signsOf(t *history.Tube, s *history.Snapshot) (signs []sign) {
 		}
 		add("idle", "no workers", query("/workers", "q", t.Name), 6+math.Log10(float64(ready)+1), w, countIs(ready))
 	}
-	if t.Growth >= growthLeast && t.Growth*60 >= growthShare*float64(ready) && t.Pause == 0 && ready > 0 {
+	if t.Growth >= growthLeast && t.Growth*60 >= growthShare*float64(ready) && t.Puts > t.Deleted && t.Pause == 0 && ready > 0 {
 		add("growing", "growing", tubePath(t.Name, "state", "ready"), 4+math.Log10(t.Growth+1),
 			"Grows by %s a second: %s come in, %s are done.", jobsRate(t.Growth), rate(t.Puts), rate(t.Deleted))
 	}
-	if age >= oldAge && ready > 0 {
+	if age >= oldAge && ready > 0 && t.Pause == 0 {
 		add("old", "old", tubePath(t.Name, "state", "ready"), 3+math.Log10(age.Minutes()+1),
 			"Its oldest ready job was put %s ago.", duration(age))
 	}

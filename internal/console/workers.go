@@ -208,7 +208,7 @@ func (c *call) worker() (any, error) {
 	p.More = p.Held - len(ids)
 	for _, id := range ids {
 		if j, err := c.manager.Job(c.r.Context(), id, previewBytes); err == nil {
-			p.Jobs = append(p.Jobs, rowOf(*j))
+			p.Jobs = append(p.Jobs, rowOf(*j, ""))
 		}
 	}
 	return p, nil

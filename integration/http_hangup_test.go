@@ -57,7 +57,7 @@ type hangUp struct {
 func (h *hangUp) run(rnd *rand.Rand, tries int) {
 	t := h.t
 	const workers = 32
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	var group, putting sync.WaitGroup
 	stop := make(chan struct{})
@@ -100,12 +100,16 @@ func (h *hangUp) run(rnd *rand.Rand, tries int) {
 	putting.Wait()
 
 	// What is left is there, at the latest when the leases have ended.
-	for end := time.Now().Add(patience); len(h.deleted) < len(puts); {
-		if time.Now().After(end) {
+	back, since := 0, time.Now()
+	for len(h.deleted) < len(puts) {
+		if len(h.deleted) > back {
+			back, since = len(h.deleted), time.Now()
+		}
+		if time.Since(since) > patience {
 			s, err := h.client.Status(ctx)
 			t.Fatalf("%d of %d jobs have come back; the server says %+v, %v", len(h.deleted), len(puts), s, err)
 		}
-		jobs, err := h.client.Reserve(ctx, api.Reserve{Tubes: hangTubes(), Count: 100, Wait: api.Duration(2 * time.Second)})
+		jobs, err := h.client.Reserve(ctx, api.Reserve{Tubes: hangTubes(), Count: 10, Wait: api.Duration(2 * time.Second)})
 		ok(t, err)
 		h.took(jobs, time.Now())
 		for _, j := range jobs {

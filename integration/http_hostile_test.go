@@ -14,6 +14,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -204,8 +206,8 @@ func junkLease(r *rand.Rand, lease string) string {
 	return string(b)
 }
 
-// TestHTTPSlow has clients send too slowly, and take too slowly what they have asked
-// for. The server closes the connections, and serves others meanwhile.
+// TestHTTPSlow has clients send too slowly. The server closes their connections, and
+// serves others meanwhile.
 func TestHTTPSlow(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes as long as the server's patience")
@@ -342,7 +344,7 @@ func TestHTTPAddress(t *testing.T) {
 	}
 	wantEnd(111, "address already in use", "--http", l.Addr().String())
 	wantEnd(5, "needs --http-token-file", "--http", "0.0.0.0:0")
-	wantEnd(5, "tokens: ", "--http-token-file", "/does/not/exist")
+	wantEnd(5, "tokens: ", "--http", "127.0.0.1:0", "--http-token-file", "/does/not/exist")
 
 	file := writeTokens(t, "read")
 	for _, more := range [][]string{{"--http-insecure"}, {"--http-token-file", file}} {
@@ -351,6 +353,28 @@ func TestHTTPAddress(t *testing.T) {
 	}
 	s := startServer(t, spokedPath(t), "--http", "off")
 	awaitLog(t, s, `"http": ""`)
+
+	// The usual address is taken, by us unless it is already.
+	if l, err := net.Listen("tcp", "127.0.0.1:11301"); err == nil {
+		defer l.Close()
+	}
+	cmd := command(t)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "SPOKED_") })
+	var log output
+	cmd.Stderr = &log
+	launching.Lock()
+	ok(t, cmd.Start())
+	launching.Unlock()
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	await(t, func() error {
+		if got := log.String(); !strings.Contains(got, "no HTTP: its usual address") || !strings.Contains(got, "listening") {
+			return fmt.Errorf("got log %q, want a warning, and that it listens", got)
+		}
+		return nil
+	})
 }
 
 // TestHTTPStop has a signal end a server while requests wait and events are listened

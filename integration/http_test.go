@@ -180,6 +180,7 @@ func (a *apiTest) tubes(s *server) {
 	ok(t, err)
 	want(t, "connections", len(conns.Connections), 1)
 	want(t, "using", conns.Connections[0].Using, "wire")
+	want(t, "remote", conns.Connections[0].Remote, c.LocalAddr().String())
 	c.ask("delete 3\r\n", "DELETED\r\n")
 }
 
@@ -472,3 +473,28 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 }
 
 func termination() os.Signal { return syscall.SIGTERM }
+
+// TestHTTPStopAtOnce has a second signal end a server that waits for a request to
+// come to its end.
+func TestHTTPStopAtOnce(t *testing.T) {
+	t.Parallel()
+	s, url := startHTTP(t)
+	in, lines := io.Pipe()
+	defer lines.Close()
+	put := make(chan error, 1)
+	go func() {
+		_ = (&api.Client{URL: url}).PutMany(t.Context(), "t", in, func(api.PutResult) error {
+			put <- nil
+			return nil
+		})
+	}()
+	_, err := io.WriteString(lines, "{\"body\":1}\n")
+	ok(t, err)
+	ok(t, <-put)
+	s.ending.Store(true)
+	s.signal(t, syscall.SIGTERM)
+	awaitLog(t, s, "stopping")
+	s.signal(t, syscall.SIGTERM)
+	s.wantExit(t, 0)
+	awaitLog(t, s, "stopping at once")
+}

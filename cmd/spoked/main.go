@@ -1,4 +1,5 @@
-// Command spoked is a job queue server that speaks beanstalkd's protocol.
+// Command spoked is a job queue server that speaks beanstalkd's protocol, and the tool
+// to operate one.
 //
 // It takes beanstalkd's options and can stand in for it without a change to
 // clients or scripts:
@@ -8,6 +9,10 @@
 // For all options, their environment variables, signals and exit codes:
 //
 //	spoked -h
+//
+// And for the commands that work on a server that is running, here or elsewhere:
+//
+//	spoked help
 package main
 
 import (

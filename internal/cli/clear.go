@@ -76,7 +76,7 @@ func (p *Program) clear(ctx context.Context, l *clearLine, tube string) (int, er
 		if err == nil {
 			n, err := to.patient.Clear(ctx, tube, l.states, false)
 			if api.Is(err, api.NotFound) {
-				err = notFound("not there: no job is in it, and no client uses or watches it")
+				err = notFound("tube %s: not there: no job is in it, and no client uses or watches it", tube)
 			}
 			return n, err
 		}
@@ -97,7 +97,7 @@ func (p *Program) clear(ctx context.Context, l *clearLine, tube string) (int, er
 		case r.Word == "FLUSHED":
 			return int(r.Uint(0)), nil
 		case r.Word == "NOT_FOUND":
-			return 0, notFound("not there: no job is in it, and no client uses or watches it")
+			return 0, notFound("tube %s: not there: no job is in it, and no client uses or watches it", tube)
 		case r.Word != "UNKNOWN_COMMAND":
 			return 0, wrong("flush-tube", r)
 		}

@@ -52,6 +52,9 @@ func (d *docScene) sh(line string) string {
 // section has a server of its own, with a journal, for which "<!-- run: " lines are run
 // first.
 func TestDocs(t *testing.T) {
+	if raced {
+		t.Skip("the scripts go the same ways, and each command takes half a second to start")
+	}
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skip("there is no sh")
 	}

@@ -29,6 +29,7 @@ type tally struct {
 	done    int
 	failed  int
 	missing int
+	unsaid  error // of standard output
 }
 
 func (p *Program) tally(json bool) *tally { return &tally{p: p, json: json} }
@@ -37,8 +38,8 @@ func (p *Program) tally(json bool) *tally { return &tally{p: p, json: json} }
 func (t *tally) leave(v any, name string, err error) {
 	if err == nil {
 		t.done++
-		if t.json {
-			jsonLine(t.p.Stdout, v)
+		if t.json && t.unsaid == nil {
+			t.unsaid = jsonLine(t.p.Stdout, v)
 		}
 		return
 	}
@@ -60,6 +61,8 @@ func (t *tally) leave(v any, name string, err error) {
 // end returns the error that the command ends with.
 func (t *tally) end() error {
 	switch {
+	case t.unsaid != nil:
+		return t.unsaid
 	case t.failed > 0:
 		return errSaid
 	case t.missing > 0:
@@ -160,7 +163,7 @@ any, and if not delayed ones.`,
 	n := c.Flags().Uint32P("count", "n", 1, "how many at most")
 	all := c.Flags().Bool("all", false, "as many as there are")
 	json := jsonFlag(c, "JSON")
-	c.MarkFlagsMutuallyExclusive("count", "all")
+	exclusive(c, "count", "all")
 	c.RegisterFlagCompletionFunc("tube", r.completeTube)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		ids, err := readIDs(args)

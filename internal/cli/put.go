@@ -63,7 +63,7 @@ func (p *Program) putCommand() *cobra.Command {
 	f.BoolVar(&l.ndjson, "ndjson", false, "each line of the input is a job in JSON")
 	f.BoolVarP(&l.quiet, "quiet", "q", false, "print no ids, no count, and no progress")
 	l.json = jsonFlag(c, "an object a line for each job")
-	c.MarkFlagsMutuallyExclusive("lines", "ndjson")
+	exclusive(c, "lines", "ndjson")
 	c.RegisterFlagCompletionFunc("tube", l.remote.completeTube)
 	c.RunE = func(c *cobra.Command, args []string) error { return p.put(c.Context(), l, args) }
 	return c

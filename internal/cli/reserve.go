@@ -66,8 +66,8 @@ func (p *Program) reserveCommand() *cobra.Command {
 	f.StringVar(&l.onFailure, "on-failure", "bury", "what becomes of a job whose command fails: `bury, release or delete`")
 	f.VarP(&l.delay, "delay", "d", "how long until a job that --on-failure releases is ready")
 	l.json = jsonFlag(c, "an object a line for each job, with its body")
-	c.MarkFlagsMutuallyExclusive("delete", "exec")
-	c.MarkFlagsMutuallyExclusive("json", "exec")
+	exclusive(c, "delete", "exec")
+	exclusive(c, "json", "exec")
 	c.RegisterFlagCompletionFunc("tube", l.remote.completeTube)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := l.check(c); err != nil {

@@ -138,6 +138,9 @@ func (p *Program) runCommand(root *cobra.Command, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)() // a second signal ends the process at once
+	if strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		documentServer(root.Flags()) // which shells are to complete as well
+	}
 	root.SetArgs(args)
 	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -220,6 +223,26 @@ func takes(names ...string) cobra.PositionalArgs {
 			return misuse("unknown argument: %s", args[most])
 		}
 		return nil
+	}
+}
+
+// exclusive has c refuse command lines with more than one of these flags. Its Args must
+// have been set.
+func exclusive(c *cobra.Command, names ...string) {
+	c.MarkFlagsMutuallyExclusive(names...) // so that shells do not offer them
+	check := c.Args
+	c.Args = func(c *cobra.Command, args []string) error {
+		given := ""
+		for _, name := range names {
+			switch {
+			case !c.Flags().Changed(name):
+			case given != "":
+				return misuse("--%s and --%s exclude each other", given, name)
+			default:
+				given = name
+			}
+		}
+		return check(c, args)
 	}
 }
 

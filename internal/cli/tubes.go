@@ -222,23 +222,22 @@ and deleted, and reserved ones are left.`,
 		if err := l.checkStates(); err != nil {
 			return err
 		}
+		t := p.tally(*l.json)
 		for _, name := range args {
 			n, err := p.clear(c.Context(), l, name)
-			if err != nil {
+			if err != nil && !isNotFound(err) {
 				return fmt.Errorf("tube %s: %w", name, err)
 			}
-			if *l.json {
-				err = jsonLine(p.Stdout, cleared{name, n, l.dryRun})
-			} else if l.dryRun {
-				_, err = fmt.Fprintf(p.Stdout, "%s: would delete %s\n", name, plural(n, "job"))
-			} else {
-				_, err = fmt.Fprintf(p.Stdout, "%s: deleted %s\n", name, plural(n, "job"))
+			did := "deleted"
+			if l.dryRun {
+				did = "would delete"
 			}
-			if err != nil {
-				return err
+			if err == nil && !*l.json {
+				_, t.unsaid = fmt.Fprintf(p.Stdout, "%s: %s %s\n", name, did, plural(n, "job"))
 			}
+			t.leave(cleared{name, n, l.dryRun}, "", err)
 		}
-		return nil
+		return t.end()
 	}
 	return c
 }

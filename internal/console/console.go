@@ -35,9 +35,10 @@ type Options struct {
 	// everything. Nil is for none.
 	Who func(token string) (r Rights, ok, tokens bool)
 
-	// Peer tells of a connection by the Data of its client; false if it is none.
-	// The server's mutex is held.
-	Peer func(data any) (id uint64, remote string, ok bool)
+	// Session returns the number of a connection by the Data of its client, 0 if it
+	// is none, and Remote its address. The server's mutex is held.
+	Session func(data any) uint64
+	Remote  func(data any) string
 
 	Version string        // of the program
 	Address func() string // of the wire protocol
@@ -96,8 +97,11 @@ func New(opts Options) (*Handler, error) {
 	if opts.Who == nil {
 		opts.Who = func(string) (Rights, bool, bool) { return Rights{}, false, false }
 	}
-	if opts.Peer == nil {
-		opts.Peer = func(any) (uint64, string, bool) { return 0, "", false }
+	if opts.Session == nil {
+		opts.Session = func(any) uint64 { return 0 }
+	}
+	if opts.Remote == nil {
+		opts.Remote = func(any) string { return "" }
 	}
 	if opts.Journal == nil {
 		opts.Journal = func() *journal.Figures { return nil }

@@ -47,6 +47,8 @@ func (s *stage) View(f func(e *queue.Engine, now int64)) {
 	})
 }
 
+func (s *stage) Newest() uint64 { return 0 }
+
 func (s *stage) Await(context.Context, uint64) error { return nil }
 
 func (s *stage) Fetch(context.Context, queue.Job) ([]byte, error) { return nil, queue.ErrNotFound }
@@ -71,10 +73,13 @@ func newStage(t *testing.T, tokens bool) *stage {
 			}
 			return Rights{}, false, tokens
 		},
-		Peer: func(data any) (uint64, string, bool) {
-			name, ok := data.(string)
-			return 7, name, ok
+		Session: func(data any) uint64 {
+			if _, ok := data.(string); ok {
+				return 7
+			}
+			return 0
 		},
+		Remote:     func(data any) string { return data.(string) },
 		Journal:    func() *journal.Figures { return &journal.Figures{LastSync: time.Now()} },
 		JournalDir: "/var/lib/spoked", Sync: "now and then", SegmentSize: 1 << 20,
 		Failed: func(r *http.Request, err error) { t.Errorf("%s: %v", r.URL, err) },

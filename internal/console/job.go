@@ -90,6 +90,9 @@ func (c *call) jobOf(most int) (jobPage, error) {
 	if p.Gone {
 		return p, queue.ErrNotFound
 	}
+	if err := c.manager.Settle(c.r.Context()); err != nil {
+		return p, err
+	}
 	p.Timeline = timelineOf(&p)
 	p.Actions = actionsFor(p.State.String())
 	return p, nil
@@ -98,8 +101,8 @@ func (c *call) jobOf(most int) (jobPage, error) {
 // holderOf tells who a client is. The server's mutex is held.
 func (c *call) holderOf(k *queue.Client) *holder {
 	h := &holder{Lease: true}
-	if id, remote, ok := c.h.opts.Peer(k.Data); ok {
-		h.ID, h.Remote, h.Lease = id, remote, false
+	if id := c.h.opts.Session(k.Data); id != 0 {
+		h.ID, h.Remote, h.Lease = id, c.h.opts.Remote(k.Data), false
 	}
 	return h
 }

@@ -89,9 +89,12 @@ func (c *call) connections(passes func(*connection) bool) (list []connection, al
 // connectionOf tells of a client, and false if it is no connection and does not
 // wait for a job over HTTP. The server's mutex is held.
 func (c *call) connectionOf(k *queue.Client) (v connection, ok bool) {
-	v = connection{Using: k.Used(), Held: k.Held(), Producer: k.Producer(), Worker: k.Worker()}
+	v = connection{ID: c.h.opts.Session(k.Data), Using: k.Used(), Held: k.Held(), Producer: k.Producer(), Worker: k.Worker()}
 	v.Since, v.Waiting = k.WaitingSince()
-	v.ID, v.Remote, ok = c.h.opts.Peer(k.Data)
+	if v.ID == 0 && !v.Waiting {
+		return v, false
+	}
+	v.Remote = c.h.opts.Remote(k.Data)
 	for name := range k.Watched() {
 		if len(v.Watching) == mostWatching {
 			break
@@ -99,7 +102,7 @@ func (c *call) connectionOf(k *queue.Client) (v connection, ok bool) {
 		v.Watching = append(v.Watching, name)
 	}
 	v.More = k.Watching() - len(v.Watching)
-	return v, ok || v.Waiting
+	return v, true
 }
 
 func (c *call) workers() (any, error) {
@@ -182,12 +185,11 @@ func (c *call) worker() (any, error) {
 	var ids []uint64
 	found := false
 	c.eachClient(func(e *queue.Engine, now int64, k *queue.Client) (goOn bool) {
-		n, remote, ok := c.h.opts.Peer(k.Data)
-		if found = ok && n == id; !found {
+		if found = id != 0 && c.h.opts.Session(k.Data) == id; !found {
 			return true
 		}
 		p.Now = now
-		p.ID, p.Remote, p.Using, p.Held, p.Producer, p.Worker = n, remote, k.Used(), k.Held(), k.Producer(), k.Worker()
+		p.ID, p.Remote, p.Using, p.Held, p.Producer, p.Worker = id, c.h.opts.Remote(k.Data), k.Used(), k.Held(), k.Producer(), k.Worker()
 		p.Since, p.Waiting = k.WaitingSince()
 		const mostTubes = 1000
 		for name := range k.Watched() {

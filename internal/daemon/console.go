@@ -20,7 +20,7 @@ import (
 func (d *httpDoor) openConsole(cfg config.Config) (err error) {
 	d.history = history.New(viewer{d})
 	opts := console.Options{
-		History: d.history, Who: d.rights, Peer: d.peer,
+		History: d.history, Who: d.rights, Session: sessionOf, Remote: remoteOf,
 		Version: config.Version, Address: func() string { return d.address }, Started: time.Now(),
 		MaxJobSize: uint32(cfg.MaxJobSize),
 		Journal:    func() *journal.Figures { return d.main.Load().Figures().Journal },

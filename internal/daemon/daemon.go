@@ -90,9 +90,12 @@ func Run(inv *config.Invocation, stderr io.Writer) error {
 	door.reload(r)
 	watch.reload(r)
 	defer watch.close()
-	stop := handleSignals(signals, s, func() {
+	stop := handleSignals(signals, s, func(atOnce bool) {
 		watch.health.Stop()
 		door.stop()
+		if atOnce {
+			door.abort()
+		}
 	}, r, ready)
 	defer stop()
 
@@ -156,10 +159,10 @@ func hostFacts() session.Host {
 // handleSignals has TERM and INT stop s, the first gracefully and the second
 // at once, USR1 drain it, and HUP reload r once ready is closed, until the function
 // returned is called. HUP also tells that the terminal has gone from which the process
-// was started: then it stops. Before it stops s it calls begin. The signals come from
+// was started: then it stops. Before it stops s it calls others. The signals come from
 // the channel, which gets all of them from now on. The function waits for a reload
 // that is under way.
-func handleSignals(signals chan os.Signal, s *server.Server, begin func(), r *reloader, ready <-chan struct{}) (stop func()) {
+func handleSignals(signals chan os.Signal, s *server.Server, others func(atOnce bool), r *reloader, ready <-chan struct{}) (stop func()) {
 	done, hups := make(chan struct{}), make(chan struct{}, 1)
 	notify(signals)
 	var working sync.WaitGroup
@@ -196,6 +199,7 @@ func handleSignals(signals chan os.Signal, s *server.Server, begin func(), r *re
 					r.log.Info("draining: puts are refused from now on")
 				case stopping:
 					r.log.Info("stopping at once", zap.Stringer("signal", sig))
+					others(true)
 					s.Close()
 				default:
 					stopping = true
@@ -203,7 +207,7 @@ func handleSignals(signals chan os.Signal, s *server.Server, begin func(), r *re
 					_, _ = sdnotify.SdNotify(false, sdnotify.SdNotifyStopping)
 					ctx, cancel := context.WithTimeout(context.Background(), gracePeriod)
 					defer cancel() // this happens once
-					begin()
+					others(false)
 					s.Shutdown(ctx)
 				}
 			}

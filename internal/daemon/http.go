@@ -102,7 +102,7 @@ func openHTTP(cfg config.Config, mounts map[string]httpapi.Mount, log *zap.Logge
 func (d *httpDoor) options(cfg config.Config, tokens *httpapi.Tokens) httpapi.Options {
 	opts := httpapi.Options{
 		Local: d.local, Tokens: tokens, MaxJobSize: uint32(cfg.MaxJobSize),
-		Facts: d.facts, Session: d.peer,
+		Facts: d.facts, Session: sessionOf, Remote: remoteOf,
 		Failed: func(r *http.Request, err error) {
 			d.log.Error("an HTTP request has failed", zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Error(err))
 		},
@@ -207,6 +207,13 @@ func (d *httpDoor) stop() {
 	})
 }
 
+// abort breaks off what is still being answered.
+func (d *httpDoor) abort() {
+	if d != nil && d.server != nil {
+		_ = d.server.Close()
+	}
+}
+
 // close stops, and blocks until that is done.
 func (d *httpDoor) close() {
 	if d == nil {
@@ -241,9 +248,20 @@ func (d *httpDoor) facts() api.Status {
 	return v
 }
 
-// peer tells of a connection of the wire protocol. The server's mutex is held.
-func (d *httpDoor) peer(data any) (id uint64, remote string, ok bool) {
-	return d.main.Load().Peer(data)
+// sessionOf returns the number of a connection of the wire protocol.
+func sessionOf(data any) uint64 {
+	if s, ok := data.(*session.Session); ok {
+		return s.ID()
+	}
+	return 0
+}
+
+// remoteOf returns where a connection of the wire protocol comes from.
+func remoteOf(data any) string {
+	if s, ok := data.(*session.Session); ok {
+		return server.RemoteOf(s)
+	}
+	return ""
 }
 
 // backup copies the journal.

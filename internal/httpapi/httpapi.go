@@ -35,12 +35,14 @@ type Options struct {
 
 	MaxJobSize uint32 // bytes
 
-	// Facts returns what does not come from the queue: all members of a Status
-	// but Started's counts. It is called for each, and may be nil.
+	// Facts returns the members of a Status that do not come from the queue. It is
+	// called for each, and may be nil.
 	Facts func() api.Status
-	// Session tells of a connection by the Data of its client; false if it is
-	// none. It may be nil. The server's mutex is held.
-	Session func(data any) (id uint64, remote string, ok bool)
+	// Session returns the number of a connection by the Data of its client, which
+	// is one. It may be nil. The server's mutex is held.
+	Session func(data any) (id uint64)
+	// Remote returns where a connection comes from, likewise, or "".
+	Remote func(data any) string
 	// Backup copies the journal; nil if there is none.
 	Backup func(r *http.Request, to string) (api.Backup, error)
 
@@ -143,16 +145,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cache-Control", "no-store")
 
-	answered := false
+	begun := &begun{ResponseWriter: w}
+	w = begun
 	defer func() {
 		v := recover()
 		if v == nil {
 			return
 		}
-		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) || answered {
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(v)
 		}
-		h.fail(w, r, &failure{v, debug.Stack()})
+		err := &failure{v, debug.Stack()}
+		if !begun.answer {
+			h.fail(w, r, err)
+			return
+		}
+		if h.opts.Failed != nil {
+			h.opts.Failed(r, err)
+		}
+		panic(http.ErrAbortHandler) // so that nobody takes the answer for whole
 	}()
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Time{}) // of the request before on this connection
@@ -165,6 +176,27 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.mux.ServeHTTP(w, r)
 }
+
+// begun is a response of which something may have been written.
+type begun struct {
+	http.ResponseWriter
+	answer bool
+}
+
+// WriteHeader begins the answer.
+func (b *begun) WriteHeader(status int) {
+	b.answer = true
+	b.ResponseWriter.WriteHeader(status)
+}
+
+// Write writes a part of the answer.
+func (b *begun) Write(p []byte) (int, error) {
+	b.answer = true
+	return b.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (b *begun) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 // isLoopback reports whether host is a name or an address of this machine.
 func isLoopback(host string) bool {

@@ -376,17 +376,6 @@ func (c *call) accepts(types ...string) error {
 // structs in it.
 func fieldsOf(v any) []reflect.StructField { return reflect.VisibleFields(reflect.TypeOf(v).Elem()) }
 
-// prefers returns the first of the types that the request's Accept names, or the
-// first of all.
-func (c *call) prefers(types ...string) string {
-	for part := range strings.SplitSeq(strings.Join(c.r.Header.Values("Accept"), ","), ",") {
-		if t, _, err := mime.ParseMediaType(strings.TrimSpace(part)); err == nil && slices.Contains(types, t) {
-			return t
-		}
-	}
-	return types[0]
-}
-
 // shape says how bodies are to be answered with.
 type shape struct {
 	as    string

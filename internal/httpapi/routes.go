@@ -88,7 +88,13 @@ func (h *Handler) route() {
 			h.fail(w, r, problem(api.MethodNotAllowed, "%s %.100s is no call; here are %s", r.Method, r.URL.Path, strings.Join(allowed, ", ")))
 		})
 	}
+	nothing := func(w http.ResponseWriter, r *http.Request) {
+		h.fail(w, r, problem(api.NoSuchPath, "there is no call with the path %.200q", r.URL.Path))
+	}
 	for path, m := range h.opts.Mounts {
+		if without, ok := strings.CutSuffix(path, "/"); ok && without != "" {
+			h.mux.HandleFunc(without, nothing) // instead of a redirect
+		}
 		h.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			if _, err := h.authorize(w, r, m.Role); err != nil {
 				h.fail(w, r, err)
@@ -98,9 +104,7 @@ func (h *Handler) route() {
 		})
 	}
 	if h.opts.Mounts["/"].Handler == nil {
-		h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-			h.fail(w, r, problem(api.NoSuchPath, "there is no call with the path %.200q", r.URL.Path))
-		})
+		h.mux.HandleFunc("/", nothing)
 	}
 }
 
@@ -118,6 +122,9 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t *route) {
 	if err != nil {
 		if p := explain(err, c.what); p != nil && p.Status != http.StatusInternalServerError {
 			err = p
+			if c.m != nil {
+				_ = c.m.Settle(r.Context()) // what is not there may have gone a moment ago
+			}
 		}
 		h.fail(w, r, err)
 	}
@@ -126,8 +133,14 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t *route) {
 // ok answers with a JSON value.
 func (c *call) ok(v any) error { return c.created(http.StatusOK, v) }
 
-// created answers with a status and a JSON value.
+// created answers with a status and a JSON value, when the journal knows of all that
+// it tells.
 func (c *call) created(status int, v any) error {
+	if c.m != nil {
+		if err := c.m.Settle(c.r.Context()); err != nil {
+			return err
+		}
+	}
 	c.h.write(c.w, status, api.JSON, v)
 	return nil
 }

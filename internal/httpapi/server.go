@@ -11,8 +11,10 @@ import (
 	"spoked/queue"
 )
 
-// busiest is how many tubes a status tells of.
-const busiest = 100
+const (
+	busiest      = 100 // tubes that a status tells of
+	watchedNames = 100 // tubes that a connection tells of
+)
 
 // status answers with the state of the server.
 func (c *call) status() error {
@@ -78,7 +80,7 @@ func (c *call) setDraining(on bool) error {
 }
 
 // connections lists the clients of the wire protocol, in the order of their
-// numbers, and before them, with the number 0, those that wait over HTTP.
+// numbers, and before the first of them those that wait over HTTP, which have none.
 func (c *call) connections() error {
 	p := c.params()
 	after := p.number("after", 0, 0, math.MaxUint64)
@@ -89,30 +91,46 @@ func (c *call) connections() error {
 	if err := c.accepts(api.JSON); err != nil {
 		return err
 	}
-	const watching = 100 // names
-	list := []api.Connection{}
-	c.m.Connections(watching, func(k manage.Connection) bool {
-		v := api.Connection{
+	number := c.h.opts.Session
+	if number == nil {
+		number = func(any) uint64 { return 0 }
+	}
+	// First only their numbers: there may be many, and all wait meanwhile.
+	var page []uint64
+	c.m.Connections(0, func(data any, attached bool) bool {
+		if id := number(data); !attached && (id > after || after == 0) {
+			page = append(page, id)
+		}
+		return false
+	}, nil)
+	slices.Sort(page)
+	v := api.ConnectionList{Connections: []api.Connection{}}
+	if len(page) > limit {
+		page = page[:limit]
+		v.Next = page[limit-1]
+	}
+	guests := 0
+	c.m.Connections(watchedNames, func(data any, attached bool) bool {
+		if attached {
+			guests++
+			return after == 0 && guests <= limit
+		}
+		_, found := slices.BinarySearch(page, number(data))
+		return found
+	}, func(k manage.Connection) {
+		conn := api.Connection{
 			Kind: "http", Using: k.Using, Watching: k.Watching, Watched: k.Watched, Reserved: k.Held,
 			Producer: k.Producer, Worker: k.Worker, Waiting: k.Waiting,
 		}
 		if !k.Attached {
-			v.Kind = "wire"
-			if c.h.opts.Session != nil {
-				v.ID, v.Remote, _ = c.h.opts.Session(k.Data)
+			conn.Kind, conn.ID = "wire", number(k.Data)
+			if c.h.opts.Remote != nil {
+				conn.Remote = c.h.opts.Remote(k.Data)
 			}
 		}
-		if v.ID > after || after == 0 {
-			list = append(list, v)
-		}
-		return true
+		v.Connections = append(v.Connections, conn)
 	})
-	slices.SortStableFunc(list, func(a, b api.Connection) int { return cmp.Compare(a.ID, b.ID) })
-	v := api.ConnectionList{Connections: list}
-	if len(list) > limit {
-		v.Connections = list[:limit]
-		v.Next = list[limit-1].ID
-	}
+	slices.SortStableFunc(v.Connections, func(a, b api.Connection) int { return cmp.Compare(a.ID, b.ID) })
 	return c.ok(v)
 }
 

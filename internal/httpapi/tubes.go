@@ -34,28 +34,24 @@ func (c *call) tubes() error {
 	if err != nil {
 		return err
 	}
-	for i := range list.Tubes {
-		if !oldest {
-			break
-		}
-		if err := c.addOldest(&list.Tubes[i]); err != nil {
+	if oldest {
+		if err := c.addOldest(list.Tubes); err != nil {
 			return err
 		}
 	}
 	return c.ok(list)
 }
 
-// addOldest adds when the oldest ready job of t was put.
-func (c *call) addOldest(t *api.Tube) error {
-	if t.Jobs.Ready == 0 {
-		return nil
+// addOldest adds when the oldest ready job of each tube was put.
+func (c *call) addOldest(tubes []api.Tube) error {
+	names := make([]string, len(tubes))
+	for i := range tubes {
+		names[i] = tubes[i].Name
 	}
-	created, ok, err := c.m.OldestReady(c.r.Context(), t.Name)
-	if ok {
-		t.OldestReady = new(instant(created))
-		t.OldestReadyAge = new(api.Duration(max(0, time.Since(*t.OldestReady))))
-	}
-	return err
+	return c.m.OldestReady(c.r.Context(), names, func(i int, created int64) {
+		tubes[i].OldestReady = new(instant(created))
+		tubes[i].OldestReadyAge = new(api.Duration(max(0, time.Since(*tubes[i].OldestReady))))
+	})
 }
 
 // onTube reads what a call about a tube has besides a body.
@@ -79,11 +75,11 @@ func (c *call) getTube() error {
 	if err != nil {
 		return err
 	}
-	t := tubeOf(&s)
-	if err := c.addOldest(&t); err != nil {
+	tubes := []api.Tube{tubeOf(&s)}
+	if err := c.addOldest(tubes); err != nil {
 		return err
 	}
-	return c.ok(t)
+	return c.ok(tubes[0])
 }
 
 func (c *call) deleteTube() error {

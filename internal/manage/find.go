@@ -96,6 +96,9 @@ func (m *Manager) each(ctx context.Context, s Search, l *List, f func(*Listed) b
 		err := m.portion(ctx, &p, m.view, func(e *queue.Engine, now int64) {
 			found, end = s.portion(e, now, p.work, l, found)
 		})
+		if err == nil && len(found) > 0 {
+			err = m.Settle(ctx)
+		}
 		if err != nil {
 			return err
 		}
@@ -152,7 +155,7 @@ func (m *Manager) complete(ctx context.Context, s *Search, j *Listed, fetched *i
 	if j.job.Stored == 0 || s.Bytes <= 0 && !j.Unsearched {
 		return true, nil
 	}
-	body, err := m.server.Fetch(ctx, j.job)
+	body, err := m.fetch(ctx, j.job)
 	*fetched += int(j.job.Stored)
 	if err != nil {
 		// Gone, or not to be read: that is told.

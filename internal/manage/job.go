@@ -120,7 +120,7 @@ func (m *Manager) look(ctx context.Context, most int, f func(e *queue.Engine) (q
 	if err != nil {
 		return nil, err
 	}
-	return l, nil
+	return l, m.Settle(ctx)
 }
 
 // checkFree returns the stats of a job, and queue.ErrReserved if somebody has

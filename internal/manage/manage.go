@@ -43,6 +43,8 @@ type Server interface {
 	Do(f func(e *queue.Engine, now int64)) (batch uint64)
 	// View calls f likewise, which changes nothing.
 	View(f func(e *queue.Engine, now int64))
+	// Newest returns the batch that what View has shown depends on at most.
+	Newest() (batch uint64)
 	// Await blocks until the batch is settled.
 	Await(ctx context.Context, batch uint64) error
 	// Fetch returns the body of a job that is in the journal alone; it is the
@@ -114,6 +116,12 @@ func (m *Manager) do(ctx context.Context, f func(e *queue.Engine, now int64) err
 	return m.server.Await(ctx, batch)
 }
 
+// Settle waits for the journal to know of all that has been looked at: what is told
+// before could be undone by a power cut.
+func (m *Manager) Settle(ctx context.Context) error {
+	return m.server.Await(ctx, m.server.Newest())
+}
+
 // The paces of what takes long.
 const (
 	holdTime = 100 * time.Microsecond // to hold the mutex
@@ -134,10 +142,8 @@ func newPace() pace { return pace{work: firstWork} }
 // while: the next portion, of whatever operation, waits as long, or until ctx
 // ends.
 func (m *Manager) portion(ctx context.Context, p *pace, hold func(func(*queue.Engine, int64)), f func(e *queue.Engine, now int64)) error {
-	select {
-	case m.gate <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := m.enter(ctx); err != nil {
+		return err
 	}
 	var held time.Duration
 	hold(func(e *queue.Engine, now int64) {
@@ -145,13 +151,40 @@ func (m *Manager) portion(ctx context.Context, p *pace, hold func(func(*queue.En
 		f(e, now)
 		held = time.Since(began)
 	})
-	time.AfterFunc(held*restRate, func() { <-m.gate })
+	m.rest(held)
 	if held > holdTime {
 		p.work = max(leastWork, p.work*3/4)
 	} else if held < holdTime/2 {
 		p.work = min(mostWork, p.work*5/4)
 	}
 	return nil
+}
+
+// fetch returns the body of a job that is in the journal alone, at the pace of
+// portions: when it comes at once, it costs the server as much.
+func (m *Manager) fetch(ctx context.Context, j queue.Job) ([]byte, error) {
+	if err := m.enter(ctx); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	body, err := m.server.Fetch(ctx, j)
+	m.rest(min(time.Since(began), holdTime)) // beyond that it was the disk
+	return body, err
+}
+
+// enter waits until a portion may begin, or ctx ends. Rest must follow.
+func (m *Manager) enter(ctx context.Context) error {
+	select {
+	case m.gate <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// rest lets no portion begin for a while after one that has taken so long.
+func (m *Manager) rest(after time.Duration) {
+	time.AfterFunc(after*restRate, func() { <-m.gate })
 }
 
 // view is what a portion that changes nothing is held by.

@@ -60,25 +60,44 @@ func (m *Manager) Tube(tube string) (s queue.TubeStats, err error) {
 // oldestLooks is how many jobs of a tube are looked at for the oldest.
 const oldestLooks = 2_000_000
 
-// OldestReady returns the instant at which the oldest of the ready jobs of a
-// tube was put, and false if there is none, or there are so many that looking
-// would take too long. The instant is of a moment in which jobs come and go: one
-// that is moved in the heap while it is looked through can be missed.
-func (m *Manager) OldestReady(ctx context.Context, tube string) (created int64, ok bool, err error) {
-	created = math.MaxInt64
-	pos, end := 0, false
+// OldestReady calls found for those of the tubes that have ready jobs, with the
+// index of the tube and the instant at which the oldest of them was put, but not
+// if they are so many that looking would take too long. The instant is of a moment
+// in which jobs come and go: one that is moved in the heap while it is looked
+// through can be missed.
+func (m *Manager) OldestReady(ctx context.Context, tubes []string, found func(i int, created int64)) error {
+	type oldest struct {
+		tube    int
+		created int64
+	}
+	at, pos := oldest{created: math.MaxInt64}, 0
 	p := newPace()
-	for !end && pos < oldestLooks {
+	for at.tube < len(tubes) {
+		var all []oldest
 		err := m.portion(ctx, &p, m.view, func(e *queue.Engine, _ int64) {
-			var c int64
-			c, end = e.OldestReady(tube, &pos, p.work)
-			created = min(created, c)
+			const stepsOfOne = 4 // a tube is worth so many jobs
+			for left := p.work; left > 0 && at.tube < len(tubes); left -= stepsOfOne {
+				begin := pos
+				created, end := e.OldestReady(tubes[at.tube], &pos, left)
+				at.created = min(at.created, created)
+				left -= pos - begin
+				if !end && pos < oldestLooks {
+					break
+				}
+				if end && at.created != math.MaxInt64 {
+					all = append(all, at)
+				}
+				at, pos = oldest{at.tube + 1, math.MaxInt64}, 0
+			}
 		})
 		if err != nil {
-			return 0, false, err
+			return err
+		}
+		for _, o := range all {
+			found(o.tube, o.created)
 		}
 	}
-	return created, end && created != math.MaxInt64, nil
+	return nil
 }
 
 // Pause keeps the jobs of a tube from being reserved for so long, or with 0 ends
@@ -209,13 +228,13 @@ type Connection struct {
 	Waiting          bool
 }
 
-// Connections calls f with each client of the engine, those that are no
-// connections included, while the mutex is held: f must be quick. It stops when
-// f returns false.
-func (m *Manager) Connections(watching int, f func(Connection) bool) {
+// Connections calls choose with each client of the engine, those that are no
+// connections included (attached), and f with those that it has chosen, while the
+// mutex is held: they must be quick.
+func (m *Manager) Connections(watching int, choose func(data any, attached bool) bool, f func(Connection)) {
 	m.server.View(func(e *queue.Engine, _ int64) {
 		for c := range e.EachClient() {
-			if c == m.holder {
+			if c == m.holder || !choose(c.Data, c.Attached()) {
 				continue
 			}
 			k := Connection{
@@ -228,9 +247,7 @@ func (m *Manager) Connections(watching int, f func(Connection) bool) {
 				}
 				k.Watching = append(k.Watching, name)
 			}
-			if !f(k) {
-				return
-			}
+			f(k)
 		}
 	})
 }

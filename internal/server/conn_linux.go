@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/netip"
 	"syscall"
 	"unsafe"
 
@@ -16,8 +17,7 @@ type conn struct {
 	loop       *loop
 	session    *session.Session // nil until its loop has adopted it
 	fd         int
-	remote     string // address of the other side; "" until somebody has asked
-	generation int32  // tells it from others that had the descriptor
+	generation int32 // tells it from others that had the descriptor
 
 	in   []byte // read in this turn, part of the loop's buffer
 	rest []byte // read before and not yet dealt with
@@ -289,4 +289,14 @@ func raw(call uintptr, fd int, b []byte, flags uintptr) (int, syscall.Errno) {
 		}
 		return int(n), 0
 	}
+}
+
+func (c *conn) remote() string {
+	switch a, _ := unix.Getpeername(c.fd); a := a.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)).String()
+	}
+	return ""
 }

@@ -46,6 +46,17 @@ func (s *Server) View(f func(e *queue.Engine, now int64)) {
 	f(s.service.Engine(), s.clock.now())
 }
 
+// Newest returns the newest batch of the journal: what View has shown may depend on
+// it.
+func (s *Server) Newest() (batch uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j := s.opts.Journal; j != nil {
+		return j.Newest()
+	}
+	return 0
+}
+
 // Await blocks until an answer may be given that depends on that batch of the
 // journal, which Do has returned. It returns the error of ctx if that ends before,
 // that of the journal if it fails, and ErrServerClosed if the server has ended.

@@ -72,6 +72,9 @@ func (s *Session) Close(now int64) {
 	}
 }
 
+// Closed reports whether the conversation has ended.
+func (s *Session) Closed() bool { return s.closed }
+
 // Waiting reports whether the client waits in a reserve, or for a command that
 // takes long. Its next command is not executed, and should not be read, before
 // that has ended.

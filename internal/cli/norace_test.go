@@ -1,0 +1,6 @@
+//go:build !race
+
+package cli_test
+
+// raced tells whether the race detector is watching.
+const raced = false

@@ -67,16 +67,6 @@ func openBrowser(t testing.TB, url string) *viewer {
 	return b
 }
 
-// another opens another page of the same browser.
-func (b *viewer) another() *viewer {
-	b.t.Helper()
-	ctx, end := chromedp.NewContext(b.ctx)
-	b.t.Cleanup(end)
-	k := &viewer{ctx: ctx, t: b.t, url: b.url}
-	k.begin()
-	return k
-}
-
 // begin has the browser be there, and listens to its complaints.
 func (b *viewer) begin() {
 	b.t.Helper()

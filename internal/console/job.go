@@ -257,7 +257,7 @@ func (c *call) body() error {
 	header.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="job-%d"`, id))
 	header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	header.Set("Content-Length", strconv.Itoa(len(j.Body)))
-	_, err = c.w.Write(j.Body)
+	_, _ = c.w.Write(j.Body)
 	return nil
 }
 

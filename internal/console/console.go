@@ -71,6 +71,7 @@ type Handler struct {
 	backing atomic.Bool // a backup is being made
 	backup  atomic.Pointer[lastBackup]
 	host    string
+	maxJob  atomic.Uint32 // bytes
 
 	core  atomic.Pointer[core]
 	timed sync.Once // the engine keeps times
@@ -119,12 +120,16 @@ func New(opts Options) (*Handler, error) {
 		return nil, err
 	}
 	h.frames.open()
+	h.maxJob.Store(opts.MaxJobSize)
 	h.route()
 	return h, nil
 }
 
 // Open has pages be answered from now on, with what s and m have.
 func (h *Handler) Open(s manage.Server, m *manage.Manager) { h.core.Store(&core{s, m}) }
+
+// SetMaxJobSize has bodies be so many bytes long at most from now on.
+func (h *Handler) SetMaxJobSize(n uint32) { h.maxJob.Store(n) }
 
 // policy is the content-security policy of every page: all comes from here, and
 // nothing is in the page itself.

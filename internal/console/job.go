@@ -274,7 +274,7 @@ type putPage struct {
 
 func (c *call) putForm() (any, error) {
 	q := c.r.URL.Query()
-	p := putPage{Tube: q.Get("tube"), Pri: "1024", Delay: "0s", TTR: "60s", Most: c.h.opts.MaxJobSize, Rights: c.rights}
+	p := putPage{Tube: q.Get("tube"), Pri: "1024", Delay: "0s", TTR: "60s", Most: c.h.maxJob.Load(), Rights: c.rights}
 	if p.Tube == "" {
 		p.Tube = "default"
 	}

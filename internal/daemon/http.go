@@ -156,6 +156,7 @@ func (d *httpDoor) reload(r *reloader) {
 	r.on("max-job-size", func(running, next *config.Config) error {
 		running.MaxJobSize = next.MaxJobSize
 		d.handler.SetMaxJobSize(uint32(next.MaxJobSize))
+		d.console.SetMaxJobSize(uint32(next.MaxJobSize))
 		return nil
 	})
 	r.on("http-token-file", func(running, next *config.Config) error {

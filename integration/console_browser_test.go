@@ -59,7 +59,7 @@ func openBrowser(t testing.TB, url string) *viewer {
 	t.Cleanup(stop)
 	ctx, end := chromedp.NewContext(ctx)
 	t.Cleanup(end)
-	ctx, late := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, late := context.WithTimeout(ctx, 8*time.Minute)
 	t.Cleanup(late)
 	b := &viewer{ctx: ctx, t: t, url: url}
 	b.begin()

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -86,7 +87,7 @@ func (c *call) ask() error {
 	if !ok {
 		return errNoPage
 	}
-	if err := c.r.ParseForm(); err != nil {
+	if err := asComplaint(c.r.ParseForm()); err != nil {
 		return err
 	}
 	if d.ask == nil {
@@ -112,7 +113,7 @@ func (c *call) do() error {
 	if !ok {
 		return errNoPage
 	}
-	if err := c.r.ParseForm(); err != nil {
+	if err := asComplaint(c.r.ParseForm()); err != nil {
 		return err
 	}
 	said, err := d.do(c)
@@ -127,6 +128,15 @@ func (c *call) do() error {
 	}
 	http.Redirect(c.w, c.r, back, http.StatusSeeOther)
 	return nil
+}
+
+// asComplaint returns what to say of a form that could not be read.
+func asComplaint(err error) error {
+	var tooLong *http.MaxBytesError
+	if err == nil || errors.As(err, &tooLong) {
+		return err
+	}
+	return wrong("The form cannot be read: %v.", err)
 }
 
 // checkTube complains about what cannot be the name of a tube.

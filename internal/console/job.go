@@ -294,7 +294,7 @@ func (c *call) put() error {
 	const around = 64 << 10                                               // bytes of what is not the body
 	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, int64(p.Most)*3+around) // each byte may take three
 	if err := c.r.ParseMultipartForm(int64(p.Most) + around); err != nil && err != http.ErrNotMultipart {
-		return err
+		return asComplaint(err)
 	}
 	p.Tube, p.Pri, p.Delay, p.TTR = c.r.FormValue("tube"), c.r.FormValue("pri"), c.r.FormValue("delay"), c.r.FormValue("ttr")
 	p.Body = c.r.FormValue("body")

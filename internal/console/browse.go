@@ -72,7 +72,7 @@ const (
 	// Of bodies that are searched, more is looked at for what to show, and a little
 	// of what is before that is shown.
 	searchedBytes = 4 << 10
-	beforeMatch   = 24
+	beforeMatch   = 12
 )
 
 // stateOf returns the state of that name.
@@ -191,7 +191,7 @@ func rowOf(j manage.Listed, contains string) row {
 	if contains != "" {
 		at = bytes.Index(body, []byte(contains))
 	}
-	if at > beforeMatch && at+len(contains) > previewBytes/2 {
+	if at > beforeMatch {
 		start := at - beforeMatch
 		for start > 0 && !utf8.RuneStart(body[start]) {
 			start--

@@ -55,8 +55,8 @@ func TestRowShowsWhatWasFound(t *testing.T) {
 	for _, k := range []struct{ body, contains, want string }{
 		{"a needle b", "needle", "a [needle] b"},
 		{"needle", "needle", "[needle]"},
-		{far + " needle " + far, "needle", "…" + far[:23] + " [needle] " + far[:129] + "…"},
-		{strings.Repeat("ä", 300) + "needle", "needle", "…" + strings.Repeat("ä", 12) + "[needle]"},
+		{far + " needle " + far, "needle", "…" + far[:11] + " [needle] " + far[:141] + "…"},
+		{strings.Repeat("ä", 300) + "needle", "needle", "…" + strings.Repeat("ä", 6) + "[needle]"},
 		{"a  b", "  ", "a[  ]b"},
 		{"\x00needle", "needle", "00 6e 65 65 64 6c 65"},
 		{"none", "", "none"},

@@ -153,7 +153,7 @@
     into.replaceChildren();
     const axis = { stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const plot = new uPlot({
-      width: Math.max(260, into.clientWidth), height: 200,
+      width: Math.max(260, into.clientWidth), height: 200, padding: [null, 26, null, null],
       scales: { x: { time: true, range: () => range() }, y: { range: (u, lo, hi) => [0, Math.max(4, hi * 1.08)] } },
       axes: [{ ...axis, size: 26, space: 70, values: (u, at) => at.map(label) }, { ...axis, size: 52, values: (u, v) => v.map((x) => compact.format(x)) }],
       series: [{ label: "at", value: (u, v) => label(v == null ? lastOf(points[0]) : v, true) },

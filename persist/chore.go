@@ -119,11 +119,15 @@ func (j *Journal) superfluous() *segment {
 // as a sync makes it free.
 func (j *Journal) Waiting() bool { return j.evacuated > 0 && len(j.spares) == 0 }
 
-// Over reports whether the files are larger than they should be, and that is
-// because segments that nothing is left in have to wait for a sync.
-func (j *Journal) Over() bool {
-	return j.evacuated > 0 && j.disk() > 2*(j.needed()+j.opts.SegmentSize)
+// Over reports whether the files are larger than they should be for jobs that need so
+// many bytes, or as many as those that there are, and that is because segments that
+// nothing is left in have to wait for a sync.
+func (j *Journal) Over(needed int64) bool {
+	return j.evacuated > 0 && j.disk() > 2*(max(needed, j.needed())+j.opts.SegmentSize)
 }
+
+// Needed returns how many bytes the jobs that there are would take in new files. O(1).
+func (j *Journal) Needed() int64 { return j.needed() }
 
 // newSegment returns the segment that will follow all there are.
 func (j *Journal) newSegment() *segment {

@@ -84,6 +84,8 @@ type Journal struct {
 	passing  time.Time     // the same of those that the pass under way covers
 	lasts    time.Duration // a pass, judged by those before
 	hurrying bool          // the next pass is not to wait
+	needed   int64         // bytes that the jobs have needed lately,
+	asOf     time.Time     // by then
 }
 
 // Names in the directory.
@@ -397,7 +399,8 @@ func (j *Journal) cut() *persist.Batch {
 // wrote takes note that a batch has been written. It counts as settled, unless
 // something that was written before has not been synced for longer than it
 // may: then the disk is too slow, and clients have to wait for it. So they have
-// if the files get too large because segments cannot go before the sync.
+// if the files get too large because segments cannot go before the sync, and not
+// merely because many jobs have gone.
 func (j *Journal) wrote(batch uint64) {
 	j.written = batch
 	if j.mode == persist.SyncNever {
@@ -408,8 +411,8 @@ func (j *Journal) wrote(batch uint64) {
 	if j.since.IsZero() {
 		j.since = now
 	}
-	over := j.keep.Over()
-	if !j.overdue(now) && !over {
+	lately, over := j.lately(now), j.keep.Over(0)
+	if !j.overdue(now) && !(over && j.keep.Over(lately)) {
 		held := j.settled.Load()+1 < batch
 		j.settled.Store(batch)
 		if held {
@@ -424,6 +427,21 @@ func (j *Journal) wrote(batch uint64) {
 		j.hurrying = true
 		j.bell.ring()
 	}
+}
+
+// fadeTime is how long it takes to forget how many bytes jobs have needed that have
+// gone, or most of it.
+const fadeTime = 10 * time.Second
+
+// lately returns how many bytes the jobs have needed at most, lately.
+func (j *Journal) lately(now time.Time) int64 {
+	needed := j.keep.Needed()
+	if gone := j.needed - needed; gone > 0 {
+		fade := min(1, now.Sub(j.asOf).Seconds()/fadeTime.Seconds())
+		needed += gone - int64(float64(gone)*fade)
+	}
+	j.needed, j.asOf = needed, now
+	return needed
 }
 
 func (j *Journal) overdue(now time.Time) bool {

@@ -47,12 +47,16 @@ const (
 	mostFetched  = 64 << 20 // bytes of bodies that are in the journal alone
 )
 
+// tellTime is about how long a job of a list keeps a processor busy that those need who
+// are to be left alone: it becomes JSON, goes through a socket, and is read.
+const tellTime = 2 * time.Microsecond
+
 // Jobs returns the first jobs that s asks for. It ends early, with a list that is
 // not complete, when it has looked at as much as it may, and with ctx's error
 // when ctx ends.
 func (m *Manager) Jobs(ctx context.Context, s Search) (*List, error) {
 	l := &List{Last: s.After, Jobs: []Listed{}}
-	err := m.each(ctx, s, l, func(j *Listed) bool {
+	err := m.each(ctx, s, l, tellTime, func(j *Listed) bool {
 		l.Jobs = append(l.Jobs, *j)
 		return len(l.Jobs) < s.Limit
 	})
@@ -69,7 +73,7 @@ func (m *Manager) Each(ctx context.Context, s Search, f func(*Listed) error) err
 	for !l.Complete {
 		var err error
 		l.Examined = 0
-		if e := m.each(ctx, s, l, func(j *Listed) bool {
+		if e := m.each(ctx, s, l, 0, func(j *Listed) bool {
 			err = f(j)
 			return err == nil
 		}); e != nil {
@@ -83,8 +87,9 @@ func (m *Manager) Each(ctx context.Context, s Search, f func(*Listed) error) err
 }
 
 // each calls f for the jobs that s asks for above l.Last, and keeps the rest of
-// l, until f returns false or a bound is reached.
-func (m *Manager) each(ctx context.Context, s Search, l *List, f func(*Listed) bool) error {
+// l, until f returns false or a bound is reached. A job found counts as so much
+// time more.
+func (m *Manager) each(ctx context.Context, s Search, l *List, more time.Duration, f func(*Listed) bool) error {
 	s.bound(m)
 	p := newPace()
 	var found []Listed
@@ -95,6 +100,7 @@ func (m *Manager) each(ctx context.Context, s Search, l *List, f func(*Listed) b
 		end := false
 		err := m.portion(ctx, &p, m.view, func(e *queue.Engine, now int64) {
 			found, end = s.portion(e, now, p.work, l, found)
+			p.besides = time.Duration(len(found)) * more
 		})
 		if err == nil && len(found) > 0 {
 			err = m.Settle(ctx)

@@ -133,7 +133,10 @@ const (
 )
 
 // pace finds out how much can be done in a portion.
-type pace struct{ work int } // steps
+type pace struct {
+	work    int           // steps
+	besides time.Duration // for a portion to set: what it costs others besides
+}
 
 func newPace() pace { return pace{work: firstWork} }
 
@@ -151,7 +154,7 @@ func (m *Manager) portion(ctx context.Context, p *pace, hold func(func(*queue.En
 		f(e, now)
 		held = time.Since(began)
 	})
-	m.rest(held)
+	m.rest(held + p.besides)
 	if held > holdTime {
 		p.work = max(leastWork, p.work*3/4)
 	} else if held < holdTime/2 {

@@ -226,6 +226,14 @@ func TestConsoleLive(t *testing.T) {
 	b.until("#totals", "Ready\n1")
 	b.until("#trouble", "no workers")
 
+	// While nobody can see the page, it has no stream.
+	hidden := `(Object.defineProperty(document, "hidden", {get: () => %v, configurable: true}), document.dispatchEvent(new Event("visibilitychange")))`
+	eval[bool](b, fmt.Sprintf(hidden, true))
+	b.become(`!document.querySelector("#live")._htmx.sse.reader`)
+	c.put("unseen")
+	eval[bool](b, fmt.Sprintf(hidden, false))
+	b.until("#totals", "Ready\n2")
+
 	stay := eval[float64](b, `window.stay = Math.random()`)
 	s.ending.Store(true)
 	s.signal(t, os.Interrupt)
@@ -233,8 +241,8 @@ func TestConsoleLive(t *testing.T) {
 	b.until("#link", "No connection")
 	again, _ := startHTTP(t, "-b", dir, "--http", strings.TrimPrefix(base, "http://"))
 	b.become(`document.querySelector("#link").hidden`)
-	connect(t, again).put("two")
-	b.until("#totals", "Ready\n2")
+	connect(t, again).put("after")
+	b.until("#totals", "Ready\n3")
 	if got := eval[float64](b, `window.stay`); got != stay {
 		t.Error("the page was loaded again")
 	}

@@ -24,7 +24,13 @@ func TestConsolePictures(t *testing.T) {
 	if err := os.MkdirAll(*screenshots, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s, url := startHTTP(t, "-b", t.TempDir(), "-s", "1048576")
+	dir, err := filepath.Abs(*screenshots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	*screenshots = dir
+	t.Chdir(t.TempDir()) // so that the journal has a short name
+	s, url := startHTTP(t, "-b", "jobs", "-s", "1048576")
 	shop := openShop(t, s.Addr, 8*time.Millisecond)
 	b := openBrowser(t, url)
 	b.open("/tube?name=webhooks") // has its history be kept

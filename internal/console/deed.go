@@ -541,14 +541,18 @@ func (c *call) tally(name string, a *aim, b manage.Bulk) (*manage.BulkResult, er
 func leftAlone(name string, r *manage.BulkResult) string {
 	s := ""
 	if r.Skipped > 0 {
-		why := "a worker has them"
+		they, are := "they", "are"
+		if r.Skipped == 1 {
+			they, are = "it", "is"
+		}
+		why := "reserved by a worker"
 		switch name {
 		case "kick":
-			why = "they are ready, or a worker has them"
+			why = "ready already, or reserved by a worker"
 		case "release":
-			why = "nobody has them"
+			why = "not reserved"
 		}
-		s = fmt.Sprintf("%s left alone: %s, or they are gone.", countIs(r.Skipped), why)
+		s = fmt.Sprintf("%s left alone: %s %s %s, or gone.", countIs(r.Skipped), they, are, why)
 	}
 	if !r.Complete {
 		s += " There are more than could be counted in time."

@@ -99,6 +99,8 @@
         failed = 0;
         layout();
       }
+      // A search that finds little goes on for as long as somebody looks at it.
+      if (!last().complete && view()[1] > there() - perPage / 2) setTimeout(update, 100);
     } catch {
       failed++;
       setTimeout(update, Math.min(5000, 500 * failed));

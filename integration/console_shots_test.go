@@ -30,6 +30,9 @@ func TestConsolePictures(t *testing.T) {
 	}
 	*screenshots = dir
 	t.Chdir(t.TempDir()) // so that the journal has a short name
+	if err := os.Mkdir("jobs", 0o700); err != nil {
+		t.Fatal(err)
+	}
 	s, url := startHTTP(t, "-b", "jobs", "-s", "1048576")
 	shop := openShop(t, s.Addr, 8*time.Millisecond)
 	b := openBrowser(t, url)

@@ -5,8 +5,8 @@
 // Whoever holds the server's mutex keeps everybody else waiting. So nothing
 // here holds it for longer than about a tenth of a millisecond: what takes
 // longer is done in portions, after each of which it leaves the mutex to others
-// for seven times as long as it has held it. So these lose an eighth of the time
-// at most, however much is searched, and by however many.
+// for seven times as long as that has kept them from it. So these lose an eighth of
+// the time at most, or little more, however much is searched, and by however many.
 //
 // Values go in and out as those of package queue; internal/httpapi has their
 // JSON.
@@ -125,7 +125,8 @@ func (m *Manager) Settle(ctx context.Context) error {
 // The paces of what takes long.
 const (
 	holdTime = 100 * time.Microsecond // to hold the mutex
-	restRate = 7                      // rest so many times as long as it was held
+	handTime = 100 * time.Microsecond // for it to be handed over, and back to a thread that sleeps
+	restRate = 7                      // to rest so many times as long as both
 
 	firstWork = 256
 	leastWork = 16
@@ -154,7 +155,7 @@ func (m *Manager) portion(ctx context.Context, p *pace, hold func(func(*queue.En
 		f(e, now)
 		held = time.Since(began)
 	})
-	m.rest(held + p.besides)
+	m.rest(held + handTime + p.besides)
 	if held > holdTime {
 		p.work = max(leastWork, p.work*3/4)
 	} else if held < holdTime/2 {

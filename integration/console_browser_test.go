@@ -183,6 +183,7 @@ func (b *viewer) enter(selector, text string) {
 // want to be typed is not.
 func (b *viewer) press(keys string) {
 	b.t.Helper()
+	b.become(`document.readyState === "complete"`) // its scripts have run
 	for _, k := range keys {
 		ev := input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: string(k), Text: string(k)}
 		switch k {

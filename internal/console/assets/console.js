@@ -69,7 +69,7 @@
   let went = -Infinity;
   document.addEventListener("keydown", (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey || document.querySelector("dialog[open]")) return;
-    if (typing(e.target)) { if (e.key === "Escape") e.target.blur(); return; }
+    if (typing(e.target)) { if (e.key === "Escape") { e.preventDefault(); e.target.blur(); } return; }
     if (e.timeStamp - went < 1200) {
       went = -Infinity;
       const link = $('.top [data-key="' + CSS.escape(e.key) + '"]');

@@ -127,6 +127,7 @@
       after = lo + (hi - lo) * (index - loAt) / Math.max(1, hiAt - loAt);
     }
     const p = await load(after);
+    const now = box.scrollTop, moved = Math.abs(now - keep) > 1; // by who looks, meanwhile
     for (const old of pages) old.body.remove();
     above.closest("tbody").after(p.body);
     pages = [p];
@@ -134,7 +135,8 @@
     layout();
     // What is seen stays where it is: if it was a page above, on its row.
     const row = (keep / scale()) / rowHeight;
-    box.scrollTop = above.offsetHeight + Math.max(0, Math.min(there() * rowHeight - box.clientHeight, (row - first) * rowHeight));
+    if (moved) again = true;
+    box.scrollTop = moved ? now : above.offsetHeight + Math.max(0, Math.min(there() * rowHeight - box.clientHeight, (row - first) * rowHeight));
   }
 
   window.spokedRows = { picked: () => chosen.size };

@@ -297,7 +297,7 @@ func timeless(t *testing.T, line string) string {
 	t.Helper()
 	var v api.Export
 	ok(t, json.Unmarshal([]byte(line), &v))
-	left := time.Duration(v.DelayLeft).Round(time.Minute)
+	left := time.Duration(v.DelayLeft).Round(10 * time.Minute)
 	v.ID, v.Tube, v.DelayLeft = 0, "", 0
 	return fmt.Sprint(string(must(json.Marshal(v))), left)
 }

@@ -11,7 +11,7 @@ const (
 	// firstLooks is how many jobs list-jobs looks at when it is read, in the measure
 	// of Engine.Find, and looksPerStep how many for a step of an Advance, if that
 	// was not enough: to look through a million takes some 20 ms.
-	firstLooks   = 4096
+	firstLooks   = 1024
 	looksPerStep = 4
 
 	// listPause is how long everybody is left alone after such a step, which takes an

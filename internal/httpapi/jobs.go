@@ -168,10 +168,7 @@ func (c *call) changeJob() error {
 	if err != nil {
 		return err
 	}
-	if err := c.m.Change(c.r.Context(), id, change); err != nil {
-		return err
-	}
-	l, err := c.m.Job(c.r.Context(), id, -1)
+	l, err := c.m.Change(c.r.Context(), id, change)
 	if err != nil {
 		return err
 	}

@@ -252,6 +252,7 @@ func (c *call) export() error {
 		_, err := out.Write(encode(exportOf(l)))
 		return err
 	})
+	c.h.writeWithin(c.w, out.Buffered()>>16)
 	if err != nil || out.Flush() != nil {
 		c.abort() // so that nobody takes it for whole
 	}

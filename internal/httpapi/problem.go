@@ -109,7 +109,9 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	switch p.Kind() {
 	case api.TooManyRequests, api.ServerDraining, api.Stopping:
-		w.Header().Set("Retry-After", "1")
+		if w.Header().Get("Retry-After") == "" {
+			w.Header().Set("Retry-After", "1")
+		}
 	}
 	h.write(w, p.Status, api.Problem, p)
 }

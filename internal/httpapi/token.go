@@ -131,6 +131,20 @@ func (t *Tokens) find(text string) (found token) {
 	return found
 }
 
+// puts returns how many tokens may put jobs, and 1 without tokens, which is nil.
+func (t *Tokens) puts() int {
+	if t == nil {
+		return 1
+	}
+	n := 0
+	for _, k := range t.list {
+		if k.role.Allows(Produce) {
+			n++
+		}
+	}
+	return n
+}
+
 // authorize returns who the caller is, "" if nobody asks, or refuses the
 // request, which needs a role.
 func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, role Role) (name string, err error) {

@@ -301,6 +301,56 @@ func TestBulk(t *testing.T) {
 	}
 }
 
+// full is a journal that has room for a few changes more.
+type full struct{ room int }
+
+func (j *full) Room(string, int) bool { return true }
+
+func (j *full) MayChange() bool {
+	j.room--
+	return j.room >= 0
+}
+
+func (j *full) Job(*queue.Record) queue.Place { return queue.Place{} }
+
+func (j *full) Change(*queue.Record) {}
+
+func (j *full) Move(*queue.Record, string) {}
+
+func (j *full) End(*queue.Record) {}
+
+func (j *full) Pause(string, int64, int64) {}
+
+// TestBulkFails has a bulk operation fail on its way: it tells what it has done, and
+// goes on after that.
+func TestBulkFails(t *testing.T) {
+	s := newEngine(t)
+	m := New(s, Options{})
+	for range 100 {
+		put(t, m, "a", "x")
+	}
+	j := &full{room: 45}
+	s.e.SetJournal(j)
+	b := Bulk{Action: MoveJobs, Change: Change{Tube: new("b")}}
+	r, err := m.Bulk(t.Context(), b)
+	if !errors.Is(err, queue.ErrOutOfMemory) || r.Matched != 45 || r.Changed != 45 || r.Last != 45 || r.Complete {
+		t.Errorf("got %+v, %v, want 45 jobs and that there is no room", r, err)
+	}
+	j.room, b.After = 1000, r.Last
+	if r, err = m.Bulk(t.Context(), b); err != nil || r.Changed != 55 || !r.Complete {
+		t.Errorf("got %+v, %v, want the other 55", r, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r, err = m.Bulk(ctx, b); err == nil || r == nil || r.Changed != 0 || r.Last != 45 {
+		t.Errorf("got %+v, %v, want that nothing was done", r, err)
+	}
+	r = &BulkResult{Last: 50, Complete: true}
+	if r.back([]uint64{20, 30}, []queue.Job{{ID: 10}}); r.Last != 9 || r.Complete {
+		t.Errorf("got %+v, want that it goes on after 9", r)
+	}
+}
+
 // TestChange has a worker wait in the tube that a job leaves, and one in that it
 // goes to: the second gets it, when all of it has been changed.
 func TestChange(t *testing.T) {

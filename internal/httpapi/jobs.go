@@ -224,7 +224,9 @@ func (c *call) bulk() error {
 	defer leave()
 	r, err := c.m.Bulk(c.r.Context(), b)
 	if err != nil {
-		return err
+		return c.told(err, func(p *api.Error) {
+			p.Matched, p.Changed, p.Skipped, p.Next = &r.Matched, &r.Changed, &r.Skipped, r.Last
+		})
 	}
 	result := api.BulkResult{
 		Action: v.Action, Matched: r.Matched, Changed: r.Changed, Skipped: r.Skipped, Examined: r.Examined,

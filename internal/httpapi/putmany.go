@@ -29,11 +29,7 @@ func (c *call) putMany() error {
 	if c.r.Header.Get(api.IdempotencyKey) != "" {
 		return about(api.IdempotencyKey, api.BadRequest, "this call has no header %s; each line can have a member idempotency_key", api.IdempotencyKey)
 	}
-	in, err := c.lines()
-	if err != nil {
-		return err
-	}
-	leave, err := c.stream()
+	in, leave, err := c.lines()
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -62,5 +63,30 @@ func TestReserveJobGone(t *testing.T) {
 	c := &call{h: h, m: m, w: httptest.NewRecorder(), r: httptest.NewRequest("POST", "/", nil)}
 	if err := c.hand(res, false, one, shape{}); !errors.Is(err, queue.ErrNotFound) {
 		t.Errorf("got the error %v, want %v", err, queue.ErrNotFound)
+	}
+}
+
+// TestPlaces has all places for what comes in be taken: what is read goes on, and
+// the reverse.
+func TestPlaces(t *testing.T) {
+	h := New(Options{MaxStreams: 1, MaxIncoming: 1})
+	h.Open(manage.New(newEngine(), manage.Options{}))
+	for name, c := range map[string]struct {
+		taken          chan struct{}
+		list, putLines int
+	}{"incoming": {h.incoming, 200, 429}, "streams": {h.streams, 429, 200}, "none": {make(chan struct{}, 1), 200, 200}} {
+		c.taken <- struct{}{}
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, httptest.NewRequest("GET", "/v1/jobs", nil)); w.Code != c.list {
+			t.Errorf("%s: got %d %s, want %d", name, w.Code, w.Body, c.list)
+		}
+		for _, path := range []string{"/v1/jobs", "/v1/import"} {
+			w, r := httptest.NewRecorder(), httptest.NewRequest("POST", path, strings.NewReader("{}"))
+			r.Header.Set("Content-Type", "application/x-ndjson")
+			if h.ServeHTTP(w, r); w.Code != c.putLines {
+				t.Errorf("%s: %s: got %d %s, want %d", name, path, w.Code, w.Body, c.putLines)
+			}
+		}
+		<-c.taken
 	}
 }

@@ -58,10 +58,10 @@ func checkReserve(v *api.Reserve) error {
 }
 
 // hand answers with what was reserved, unless wrap returns nil for it: then it has
-// gone. Until the answer has been written, the
-// jobs are nobody's: if the client has hung up, they are ready again at once. If
-// it hangs up later, they are when their time ends, as those of a client that
-// has failed at its work.
+// gone. Until the answer has been written, the jobs are nobody's: if the client is
+// known to have hung up, they are ready again at once. If that becomes known later, or
+// never, they are when their time ends, as those of a client that has failed at its
+// work.
 func (c *call) hand(res *manage.Reservation, auto bool, wrap func([]api.Job) any, as shape) error {
 	ctx := c.r.Context()
 	if ctx.Err() != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"spoked/internal/api"
+	"spoked/internal/manage"
 )
 
 // TestDocument compares the routes with the OpenAPI document: each has an operation
@@ -178,5 +179,40 @@ func TestStarting(t *testing.T) {
 	}
 	if failed == nil || !strings.Contains(failed.Error(), "oops") {
 		t.Errorf("got the failure %v", failed)
+	}
+}
+
+// TestGuard looks at who gets through to what: a page of another site to nothing that
+// needs a role, and what names no host to what everybody may ask.
+func TestGuard(t *testing.T) {
+	mounted := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "well") })
+	h := New(Options{Local: true, Mounts: map[string]Mount{"/well": {Anybody, mounted}, "/debug/": {Admin, mounted}}})
+	h.Open(manage.New(newEngine(), manage.Options{}))
+	for _, c := range []struct {
+		path, host, site string
+		want             int
+	}{
+		{"/well", "", "", 200},
+		{"/well", "localhost", "cross-site", 200},
+		{"/well", "other.example", "", 421},
+		{"/debug/", "", "", 421},
+		{"/debug/", "localhost:80", "", 200},
+		{"/debug/", "[::1]:80", "none", 200},
+		{"/debug/", "localhost", "same-origin", 200},
+		{"/debug/", "localhost", "cross-site", 403},
+		{"/v1", "localhost", "cross-site", 403},
+		{"/v1", "localhost", "none", 200},
+		{"/v1", "", "", 421},
+		{"/v1/openapi.json", "", "", 421},
+		{"/nothing", "", "", 421},
+	} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", c.path, nil)
+		r.Host = c.host
+		if c.site != "" {
+			r.Header.Set("Sec-Fetch-Site", c.site)
+		}
+		if h.ServeHTTP(w, r); w.Code != c.want {
+			t.Errorf("%+v: got %d %s", c, w.Code, w.Body)
+		}
 	}
 }

@@ -148,6 +148,11 @@ func (t *Tokens) puts() int {
 // authorize returns who the caller is, "" if nobody asks, or refuses the
 // request, which needs a role.
 func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, role Role) (name string, err error) {
+	// The guard lets other sites' pages load and link to what is there. They see
+	// nothing of it, but it could be much work.
+	if role != Anybody && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		return "", problem(api.CrossOrigin, "the request comes from the page of another site")
+	}
 	t := h.tokens.Load()
 	if t == nil || role == Anybody {
 		return "", nil

@@ -422,6 +422,53 @@ func TestHTTPStop(t *testing.T) {
 	}
 }
 
+// TestHTTPStopIdle has a signal end a server while puts of many and imports are under
+// way of which nothing comes: it does not wait for more.
+func TestHTTPStopIdle(t *testing.T) {
+	t.Parallel()
+	s, url := startHTTP(t)
+	c := &api.Client{URL: url}
+	in, lines := io.Pipe()
+	defer lines.Close()
+	var group sync.WaitGroup
+	put := make(chan bool)
+	group.Go(func() {
+		err := c.PutMany(t.Context(), "t", in, func(api.PutResult) error {
+			close(put)
+			return nil
+		})
+		if err == nil {
+			t.Error("got a whole answer to a put of many that has no end")
+		}
+	})
+	_, err := io.WriteString(lines, "{\"body\":1}\n{")
+	ok(t, err)
+	<-put
+	conn := must(net.Dial("tcp", strings.TrimPrefix(url, "http://")))
+	defer conn.Close()
+	line := `{"tube":"t","state":"ready","ttr":"1m","body":"x"}` + "\n"
+	_, err = fmt.Fprintf(conn, "POST /v1/import HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100000\r\n\r\n%s",
+		strings.Repeat(line, 300))
+	ok(t, err)
+	await(t, func() error {
+		if v, err := c.Status(t.Context()); err != nil || v.TotalJobs <= 1 {
+			return fmt.Errorf("got %+v, %v, want that jobs have been imported", v, err)
+		}
+		return nil
+	})
+	began := time.Now()
+	ok(t, s.Stop(termination()))
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("it took %v to stop", took)
+	}
+	group.Wait()
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	answer, _ := io.ReadAll(conn)
+	if got := string(answer); !strings.Contains(got, " 503 ") || !strings.Contains(got, `"imported":256`) {
+		t.Errorf("got %s, want that it is stopping, and how many were imported", got)
+	}
+}
+
 // TestHTTPPutManyInterleaved puts lines one by one, and gets each answer before it
 // sends the next.
 func TestHTTPPutManyInterleaved(t *testing.T) {

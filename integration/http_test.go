@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -494,18 +495,15 @@ func termination() os.Signal { return syscall.SIGTERM }
 func TestHTTPStopAtOnce(t *testing.T) {
 	t.Parallel()
 	s, url := startHTTP(t)
-	in, lines := io.Pipe()
-	defer lines.Close()
-	put := make(chan error, 1)
-	go func() {
-		_ = (&api.Client{URL: url}).PutMany(t.Context(), "t", in, func(api.PutResult) error {
-			put <- nil
-			return nil
-		})
-	}()
-	_, err := io.WriteString(lines, "{\"body\":1}\n")
+	conn := must(net.Dial("tcp", strings.TrimPrefix(url, "http://")))
+	defer conn.Close()
+	_, err := io.WriteString(conn, "POST /v1/tubes/t/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
 	ok(t, err)
-	ok(t, <-put)
+	const goOn = "HTTP/1.1 100 Continue\r\n" // the server reads, and the rest never comes
+	answer := make([]byte, len(goOn))
+	_, err = io.ReadFull(conn, answer)
+	ok(t, err)
+	want(t, "answer", string(answer), goOn)
 	s.ending.Store(true)
 	s.signal(t, syscall.SIGTERM)
 	awaitLog(t, s, "stopping")

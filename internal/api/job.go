@@ -139,6 +139,8 @@ type Put struct {
 	Pri   *uint32   `json:"pri,omitempty"`  // DefaultPri
 	Delay Duration  `json:"delay,omitempty"`
 	TTR   *Duration `json:"ttr,omitempty"` // DefaultTTR; at least a second
+	// IdempotencyKey, for many, is what the header IdempotencyKey is for one.
+	IdempotencyKey *string `json:"idempotency_key,omitempty"`
 	Content
 }
 
@@ -147,6 +149,8 @@ type PutResult struct {
 	Line  int    `json:"line,omitempty"` // from 1, of many
 	ID    uint64 `json:"id,omitempty"`
 	Error *Error `json:"error,omitempty"`
+	// Replayed tells that the job had been put before, with the same IdempotencyKey.
+	Replayed bool `json:"replayed,omitempty"`
 }
 
 // A Page is a part of a list of jobs, in the order of their ids.

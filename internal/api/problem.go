@@ -8,6 +8,14 @@ type Error struct {
 	Detail string `json:"detail,omitempty"`
 	// Member is the member or parameter of the request that is wrong.
 	Member string `json:"member,omitempty"`
+
+	// What a call that has failed on its way had done by then, as in BulkResult and
+	// Imported. Nil members, and a Next of 0, say nothing.
+	Matched  *int   `json:"matched,omitempty"`
+	Changed  *int   `json:"changed,omitempty"`
+	Skipped  *int   `json:"skipped,omitempty"`
+	Next     uint64 `json:"next,omitempty"`
+	Imported *int   `json:"imported,omitempty"`
 }
 
 // Error returns what the problem is, in a sentence.

@@ -20,7 +20,7 @@ func FuzzPut(f *testing.F) {
 	h := New(Options{MaxJobSize: 1 << 16})
 	c := &call{h: h}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		j, err := c.jobFrom(in, "t", true)
+		j, _, err := c.jobFrom(in, "t", true)
 		if err != nil {
 			if p := explain(err, ""); p == nil || p.Status/100 != 4 {
 				t.Fatalf("got the error %v", err)

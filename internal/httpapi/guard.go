@@ -23,7 +23,9 @@ func (h *Handler) guard(r *http.Request) error {
 		if name, _, err := net.SplitHostPort(host); err == nil {
 			host = name
 		}
-		if !isLoopback(strings.Trim(host, "[]")) {
+		// A probe by HTTP/1.0 has no Host. A browser always has.
+		probe := host == "" && h.opts.Mounts[r.URL.Path].Role == Anybody && h.opts.Mounts[r.URL.Path].Handler != nil
+		if !probe && !isLoopback(strings.Trim(host, "[]")) {
 			return problem(api.Misdirected, "this server answers requests to localhost alone, and this one is to %.200q; "+
 				"to serve under other names it needs tokens (--http-token-file)", r.Host)
 		}

@@ -56,9 +56,12 @@ type Options struct {
 	// Patience is how long a client may keep the server waiting for what it
 	// sends or takes; default 30 s.
 	Patience time.Duration
-	// MaxStreams is how many puts of many, exports, imports and searches may be
-	// under way at a time; default 64.
+	// MaxStreams is how many searches, bulks and exports may be under way at a
+	// time; default 64.
 	MaxStreams int
+	// MaxIncoming is how many puts of many and imports may be under way at a time;
+	// default 256. Each has buffers of a third of a MiB.
+	MaxIncoming int
 	// Heartbeat is how often one who listens to events hears something;
 	// default 15 s.
 	Heartbeat time.Duration
@@ -91,9 +94,10 @@ type Handler struct {
 	tokens  atomic.Pointer[Tokens]
 	manager atomic.Pointer[manage.Manager]
 	maxJob  atomic.Uint32
-	streams chan struct{} // has one for each that is under way
 	keys    keys
 	spec    spec
+
+	streams, incoming chan struct{} // have one for each that is under way
 }
 
 // New returns a handler.
@@ -104,10 +108,19 @@ func New(opts Options) *Handler {
 	if opts.MaxStreams <= 0 {
 		opts.MaxStreams = 64
 	}
+	if opts.MaxIncoming <= 0 {
+		opts.MaxIncoming = 256
+	}
 	if opts.Heartbeat <= 0 {
 		opts.Heartbeat = 15 * time.Second
 	}
-	h := &Handler{opts: opts, mux: http.NewServeMux(), origins: http.NewCrossOriginProtection(), streams: make(chan struct{}, opts.MaxStreams)}
+	h := &Handler{
+		opts:     opts,
+		mux:      http.NewServeMux(),
+		origins:  http.NewCrossOriginProtection(),
+		streams:  make(chan struct{}, opts.MaxStreams),
+		incoming: make(chan struct{}, opts.MaxIncoming),
+	}
 	h.tokens.Store(opts.Tokens)
 	h.maxJob.Store(opts.MaxJobSize)
 	h.keys.open()

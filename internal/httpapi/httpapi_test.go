@@ -12,11 +12,11 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"github.com/goccy/go-yaml"
 
 	"spoked/internal/api"
+	"spoked/internal/manage"
 )
 
 // TestDocument compares the routes with the OpenAPI document: each has an operation
@@ -128,56 +128,6 @@ func TestLines(t *testing.T) {
 
 // TestKeys has keys be forgotten by their age and number, but not while a request
 // is under way.
-func TestKeys(t *testing.T) {
-	var k keys
-	k.open()
-	now := time.Now()
-	key := func(i int) idemKey { return idemKey{"", "t", fmt.Sprint(i)} }
-	first, fresh, err := k.begin(key(0), [32]byte{}, now)
-	if !fresh || err != nil {
-		t.Fatal(fresh, err)
-	}
-	if a, fresh, _ := k.begin(key(0), [32]byte{}, now); fresh || a != first {
-		t.Error("got another attempt with the same key")
-	}
-	if _, _, err := k.begin(key(0), [32]byte{1}, now); !api.Is(err, api.KeyReused) {
-		t.Errorf("got the error %v", err)
-	}
-	if _, fresh, _ := k.begin(idemKey{"other", "t", "0"}, [32]byte{1}, now); !fresh {
-		t.Error("the key of another client was taken for this one's")
-	}
-	for i := 2; i < mostKeys; i++ {
-		if _, _, err := k.begin(key(i), [32]byte{}, now); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, _, err := k.begin(key(mostKeys), [32]byte{}, now); !api.Is(err, api.TooManyRequests) {
-		t.Errorf("got the error %v", err)
-	}
-	k.end(first, 7, nil)
-	if _, fresh, err := k.begin(key(mostKeys), [32]byte{}, now); !fresh || err != nil {
-		t.Errorf("got %v, %v, want that the oldest is forgotten", fresh, err)
-	}
-	if len(k.byKey) != mostKeys || k.order.Len() != mostKeys {
-		t.Errorf("got %d keys and %d attempts, want %d", len(k.byKey), k.order.Len(), mostKeys)
-	}
-	k = keys{}
-	k.open()
-	a, _, _ := k.begin(key(1), [32]byte{}, now)
-	k.end(a, 1, nil)
-	if _, fresh, _ := k.begin(key(1), [32]byte{}, now.Add(keyLife-1)); fresh {
-		t.Error("a key was forgotten too early")
-	}
-	a, fresh, _ = k.begin(key(1), [32]byte{}, now.Add(keyLife))
-	if !fresh {
-		t.Error("a key was not forgotten in time")
-	}
-	k.end(a, 0, errors.New("failed"))
-	if _, fresh, _ := k.begin(key(1), [32]byte{}, now.Add(keyLife)); !fresh {
-		t.Error("what had failed was remembered")
-	}
-}
-
 func TestContent(t *testing.T) {
 	for _, c := range []struct {
 		body string
@@ -229,5 +179,40 @@ func TestStarting(t *testing.T) {
 	}
 	if failed == nil || !strings.Contains(failed.Error(), "oops") {
 		t.Errorf("got the failure %v", failed)
+	}
+}
+
+// TestGuard looks at who gets through to what: a page of another site to nothing that
+// needs a role, and what names no host to what everybody may ask.
+func TestGuard(t *testing.T) {
+	mounted := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "well") })
+	h := New(Options{Local: true, Mounts: map[string]Mount{"/well": {Anybody, mounted}, "/debug/": {Admin, mounted}}})
+	h.Open(manage.New(newEngine(), manage.Options{}))
+	for _, c := range []struct {
+		path, host, site string
+		want             int
+	}{
+		{"/well", "", "", 200},
+		{"/well", "localhost", "cross-site", 200},
+		{"/well", "other.example", "", 421},
+		{"/debug/", "", "", 421},
+		{"/debug/", "localhost:80", "", 200},
+		{"/debug/", "[::1]:80", "none", 200},
+		{"/debug/", "localhost", "same-origin", 200},
+		{"/debug/", "localhost", "cross-site", 403},
+		{"/v1", "localhost", "cross-site", 403},
+		{"/v1", "localhost", "none", 200},
+		{"/v1", "", "", 421},
+		{"/v1/openapi.json", "", "", 421},
+		{"/nothing", "", "", 421},
+	} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", c.path, nil)
+		r.Host = c.host
+		if c.site != "" {
+			r.Header.Set("Sec-Fetch-Site", c.site)
+		}
+		if h.ServeHTTP(w, r); w.Code != c.want {
+			t.Errorf("%+v: got %d %s", c, w.Code, w.Body)
+		}
 	}
 }

@@ -168,10 +168,7 @@ func (c *call) changeJob() error {
 	if err != nil {
 		return err
 	}
-	if err := c.m.Change(c.r.Context(), id, change); err != nil {
-		return err
-	}
-	l, err := c.m.Job(c.r.Context(), id, -1)
+	l, err := c.m.Change(c.r.Context(), id, change)
 	if err != nil {
 		return err
 	}
@@ -227,7 +224,9 @@ func (c *call) bulk() error {
 	defer leave()
 	r, err := c.m.Bulk(c.r.Context(), b)
 	if err != nil {
-		return err
+		return c.told(err, func(p *api.Error) {
+			p.Matched, p.Changed, p.Skipped, p.Next = &r.Matched, &r.Changed, &r.Skipped, r.Last
+		})
 	}
 	result := api.BulkResult{
 		Action: v.Action, Matched: r.Matched, Changed: r.Changed, Skipped: r.Skipped, Examined: r.Examined,
@@ -322,7 +321,7 @@ func (c *call) put() error {
 	}
 	j := &manage.NewJob{Tube: tube, Pri: uint32(pri), Delay: delay, TTR: ttr, Body: b}
 	if !raw {
-		if j, err = c.jobFrom(b, tube, false); err != nil {
+		if j, _, err = c.jobFrom(b, tube, false); err != nil {
 			return err
 		}
 	} else if err := checkTimes(api.Duration(delay), api.Duration(ttr)); err != nil {
@@ -338,39 +337,47 @@ func checkTimes(delay, ttr api.Duration) error {
 	return checkSeconds("ttr", ttr)
 }
 
-// jobFrom returns the job that a JSON object describes; in which tube it is, says
-// the object only if it may.
-func (c *call) jobFrom(b []byte, tube string, own bool) (*manage.NewJob, error) {
+// jobFrom returns the job that a JSON object describes, and its key, or "". In which
+// tube it is, and its key, says the object only if it may.
+func (c *call) jobFrom(b []byte, tube string, own bool) (j *manage.NewJob, key string, err error) {
 	var v api.Put
 	if err := decode(b, &v); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	switch {
 	case v.Tube != "" && !own && v.Tube != tube:
-		return nil, about("tube", api.BadValue, "the tube is %s by the path", tube)
+		return nil, "", about("tube", api.BadValue, "the tube is %s by the path", tube)
+	case v.IdempotencyKey != nil && !own:
+		return nil, "", about("idempotency_key", api.BadValue, "the key of a single job is in the header %s", api.IdempotencyKey)
 	case v.Tube != "":
 		tube = v.Tube
 	case tube == "":
-		return nil, about("tube", api.BadValue, "the member tube is missing")
+		return nil, "", about("tube", api.BadValue, "the member tube is missing")
 	}
 	if err := checkTube("tube", tube); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	body, err := bytesOf(v.Content)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if len(body) > int(c.h.maxJob.Load()) {
-		return nil, problem(api.TooLarge, "the job has %d bytes, and may have %d", len(body), c.h.maxJob.Load())
+		return nil, "", problem(api.TooLarge, "the job has %d bytes, and may have %d", len(body), c.h.maxJob.Load())
 	}
-	j := &manage.NewJob{Tube: tube, Pri: api.DefaultPri, Delay: time.Duration(v.Delay), TTR: time.Duration(api.DefaultTTR), Body: body}
+	if v.IdempotencyKey != nil {
+		if err := checkKey("idempotency_key", *v.IdempotencyKey); err != nil {
+			return nil, "", err
+		}
+		key = *v.IdempotencyKey
+	}
+	j = &manage.NewJob{Tube: tube, Pri: api.DefaultPri, Delay: time.Duration(v.Delay), TTR: time.Duration(api.DefaultTTR), Body: body}
 	if v.Pri != nil {
 		j.Pri = *v.Pri
 	}
 	if v.TTR != nil {
 		j.TTR = time.Duration(*v.TTR)
 	}
-	return j, checkTimes(v.Delay, api.Duration(j.TTR))
+	return j, key, checkTimes(v.Delay, api.Duration(j.TTR))
 }
 
 // answerPut answers that a job was put.

@@ -98,6 +98,16 @@ func explain(err error, what string) *api.Error {
 	return problem(api.Internal, "the server has failed; its log says more")
 }
 
+// told returns the problem that err is, to which f adds what was done nevertheless.
+func (c *call) told(err error, f func(*api.Error)) error {
+	p := explain(err, c.what)
+	if p == nil || p.Status == http.StatusInternalServerError {
+		return err // nobody is there, or the journal has failed
+	}
+	f(p)
+	return p
+}
+
 // fail answers with the problem that err is.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := explain(err, "")
@@ -109,7 +119,9 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	switch p.Kind() {
 	case api.TooManyRequests, api.ServerDraining, api.Stopping:
-		w.Header().Set("Retry-After", "1")
+		if w.Header().Get("Retry-After") == "" {
+			w.Header().Set("Retry-After", "1")
+		}
 	}
 	h.write(w, p.Status, api.Problem, p)
 }

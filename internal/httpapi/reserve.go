@@ -7,6 +7,7 @@ import (
 
 	"spoked/internal/api"
 	"spoked/internal/manage"
+	"spoked/queue"
 )
 
 // reserve reserves jobs, and waits for the first.
@@ -56,10 +57,11 @@ func checkReserve(v *api.Reserve) error {
 	return nil
 }
 
-// hand answers with what was reserved. Until the answer has been written, the
-// jobs are nobody's: if the client has hung up, they are ready again at once. If
-// it hangs up later, they are when their time ends, as those of a client that
-// has failed at its work.
+// hand answers with what was reserved, unless wrap returns nil for it: then it has
+// gone. Until the answer has been written, the jobs are nobody's: if the client is
+// known to have hung up, they are ready again at once. If that becomes known later, or
+// never, they are when their time ends, as those of a client that has failed at its
+// work.
 func (c *call) hand(res *manage.Reservation, auto bool, wrap func([]api.Job) any, as shape) error {
 	ctx := c.r.Context()
 	if ctx.Err() != nil {
@@ -81,7 +83,11 @@ func (c *call) hand(res *manage.Reservation, auto bool, wrap func([]api.Job) any
 		}
 		jobs = append(jobs, j)
 	}
-	if err := c.h.send(c.w, http.StatusOK, api.JSON, encode(wrap(jobs))); err != nil && !auto {
+	v := wrap(jobs)
+	if v == nil {
+		return queue.ErrNotFound
+	}
+	if err := c.h.send(c.w, http.StatusOK, api.JSON, encode(v)); err != nil && !auto {
 		res.Return() // what has arrived is no answer: its end is missing
 	}
 	return nil
@@ -109,7 +115,16 @@ func (c *call) reserveJob() error {
 		res.Return()
 		return problem(api.NotFound, "%s is not there any more, or its body cannot be read", c.what)
 	}
-	return c.hand(res, false, func(jobs []api.Job) any { return jobs[0] }, as)
+	return c.hand(res, false, one, as)
+}
+
+// one returns the only job, or nil if it has been deleted in the meantime, or its
+// time has run out.
+func one(jobs []api.Job) any {
+	if len(jobs) == 0 {
+		return nil
+	}
+	return jobs[0]
 }
 
 // onLease reads what a call about a lease has: a JSON object, unless v is nil.

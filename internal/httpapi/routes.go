@@ -153,14 +153,19 @@ func (c *call) done() error {
 	return nil
 }
 
-// stream takes one of the few places for what goes on for long, and returns what
+// stream takes one of the few places for what reads on for long, and returns what
 // gives it back.
 func (c *call) stream() (leave func(), err error) {
+	return enter(c.h.streams, "searches, bulks and exports")
+}
+
+// enter takes a place, and returns what gives it back.
+func enter(places chan struct{}, of string) (leave func(), err error) {
 	select {
-	case c.h.streams <- struct{}{}:
-		return func() { <-c.h.streams }, nil
+	case places <- struct{}{}:
+		return func() { <-places }, nil
 	default:
-		return nil, problem(api.TooManyRequests, "%d searches, exports, imports and the like are under way already", cap(c.h.streams))
+		return nil, problem(api.TooManyRequests, "%d %s are under way already", cap(places), of)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"spoked/internal/api"
@@ -29,6 +30,8 @@ type lines struct {
 	most int
 	n    int // lines read
 	line []byte
+	// begin is called before a line is read; nil for nothing.
+	begin func()
 }
 
 // errLong is a line that has too many bytes.
@@ -37,6 +40,9 @@ var errLong = errors.New("httpapi: line too long")
 // next returns the next line that is not empty; it is borrowed. The error is
 // io.EOF after the last, and errLong for one that was skipped.
 func (l *lines) next() ([]byte, error) {
+	if l.begin != nil {
+		l.begin()
+	}
 	for {
 		line, err := l.read()
 		if err == nil || errors.Is(err, errLong) || len(line) > 0 && errors.Is(err, io.EOF) {
@@ -76,31 +82,82 @@ func (l *lines) idle() bool {
 	return bytes.IndexByte(b, '\n') < 0
 }
 
-// endless reads a request of any length, the next piece of which may be long in
-// coming.
-type endless struct{ c *call }
-
-// Read reads.
-func (e endless) Read(b []byte) (int, error) {
-	_ = http.NewResponseController(e.c.w).SetReadDeadline(time.Now().Add(streamPatience * e.c.h.opts.Patience))
-	return e.c.r.Body.Read(b)
+// endless reads a request of any length. Each of its lines has to arrive at some
+// rate, as a request that is not a stream, but may be longer in coming.
+type endless struct {
+	c    *call
+	read int64 // bytes of a line
+	from time.Time
+	stop chan struct{} // nobody reads any more
+	done sync.WaitGroup
 }
 
-// streamPatience is how many times as long the next piece of a stream may take
-// as that of a single request.
-const streamPatience = 10
+// streamPatience is how many times as long the next line of a stream may take
+// as a single request.
+const streamPatience = 2
 
-// lines begins to read a request that is NDJSON.
-func (c *call) lines() (*lines, error) {
+// Read reads. When the server stops, the error is manage.ErrStopping.
+func (e *endless) Read(b []byte) (int, error) {
+	const slowest = 16 << 10 // bytes in a second
+	until := e.from.Add(streamPatience*e.c.h.opts.Patience + time.Duration(e.read/slowest)*time.Second)
+	_ = http.NewResponseController(e.c.w).SetReadDeadline(until)
+	if e.stopping() { // looked at when the deadline is set: it may have been set back
+		return 0, manage.ErrStopping
+	}
+	n, err := e.c.r.Body.Read(b)
+	e.read += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) && e.stopping() {
+		err = manage.ErrStopping
+	}
+	return n, err
+}
+
+// begin has the time of a line begin.
+func (e *endless) begin() { e.read, e.from = 0, time.Now() }
+
+func (e *endless) stopping() bool {
+	select {
+	case <-e.c.m.Stopping():
+		return true
+	default:
+		return false
+	}
+}
+
+// watch ends what is being read when the server stops.
+func (e *endless) watch() {
+	e.done.Go(func() {
+		select {
+		case <-e.c.m.Stopping():
+			_ = http.NewResponseController(e.c.w).SetReadDeadline(time.Now())
+		case <-e.stop:
+		}
+	})
+}
+
+// lines begins to read a request that is NDJSON. Leave must be called when it has
+// been read: it gives back one of the few places for such requests.
+func (c *call) lines() (in *lines, leave func(), err error) {
 	t, err := c.mediaType()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !slices.Contains([]string{api.NDJSON, "application/ndjson", "application/jsonl"}, t) {
-		return nil, problem(api.UnsupportedType, "the request's type is %.100q, and must be %s", t, api.NDJSON)
+		return nil, nil, problem(api.UnsupportedType, "the request's type is %.100q, and must be %s", t, api.NDJSON)
+	}
+	free, err := enter(c.h.incoming, "puts of many and imports")
+	if err != nil {
+		return nil, nil, err
 	}
 	most := 2*int(c.h.maxJob.Load()) + maxSmall
-	return &lines{r: bufio.NewReaderSize(endless{c}, portionBytes), most: most}, nil
+	e := &endless{c: c, stop: make(chan struct{})}
+	e.watch()
+	leave = func() {
+		close(e.stop)
+		e.done.Wait()
+		free()
+	}
+	return &lines{r: bufio.NewReaderSize(e, portionBytes), most: most, begin: e.begin}, leave, nil
 }
 
 // problemOf returns the problem of one line.
@@ -112,112 +169,6 @@ func (c *call) problemOf(err error, what string) *api.Error {
 		return p
 	}
 	return problem(api.Stopping, "the server is stopping")
-}
-
-// putMany puts a job for each line, and answers with a line for each, as soon as
-// the journal has it.
-func (c *call) putMany() error {
-	p := c.params()
-	tube := p.text("tube")
-	if tube != "" {
-		p.fail(checkTube("tube", tube))
-	}
-	if err := p.end(); err != nil {
-		return err
-	}
-	if err := c.accepts(api.NDJSON); err != nil {
-		return err
-	}
-	in, err := c.lines()
-	if err != nil {
-		return err
-	}
-	leave, err := c.stream()
-	if err != nil {
-		return err
-	}
-	defer leave()
-	_ = http.NewResponseController(c.w).EnableFullDuplex() // HTTP/1.1 can; without it, answers come later
-	c.w.Header().Set("Content-Type", api.NDJSON)
-	out := bufio.NewWriterSize(c.w, 64<<10)
-	batch := &putBatch{}
-	for {
-		line, err := in.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil && !errors.Is(err, errLong) {
-			c.abort() // what came before has been put, and the client knows of it
-		}
-		var j *manage.NewJob
-		if err == nil {
-			j, err = c.jobFrom(line, tube, true)
-		}
-		batch.add(in.n, j, err)
-		if batch.full() || in.idle() {
-			c.flushPuts(batch, out)
-		}
-	}
-	c.flushPuts(batch, out)
-	return nil
-}
-
-// abort ends the connection, so that the client sees that the answer is not
-// whole.
-func (c *call) abort() { panic(http.ErrAbortHandler) }
-
-// putBatch is a portion of lines, each of which is a job or an error.
-type putBatch struct {
-	lines []int
-	jobs  []*manage.NewJob // nil if there is none
-	errs  []error
-	bytes int
-}
-
-func (b *putBatch) add(line int, j *manage.NewJob, err error) {
-	b.lines, b.jobs, b.errs = append(b.lines, line), append(b.jobs, j), append(b.errs, err)
-	if j != nil {
-		b.bytes += len(j.Body)
-	}
-}
-
-func (b *putBatch) full() bool { return len(b.lines) >= portionLines || b.bytes >= portionBytes }
-
-// flushPuts puts the jobs of a portion, which is empty then, and writes what came
-// of each line.
-func (c *call) flushPuts(b *putBatch, out *bufio.Writer) {
-	var jobs []*manage.NewJob
-	for _, j := range b.jobs {
-		if j != nil {
-			jobs = append(jobs, j)
-		}
-	}
-	ids, errs := make([]uint64, len(jobs)), make([]error, len(jobs))
-	if len(jobs) > 0 {
-		if err := c.m.PutMany(c.r.Context(), jobs, ids, errs); err != nil {
-			c.abort()
-		}
-	}
-	c.h.writeWithin(c.w, 0)
-	n := 0
-	for i, line := range b.lines {
-		r := api.PutResult{Line: line}
-		err := b.errs[i]
-		if b.jobs[i] != nil {
-			if err = errs[n]; err == nil {
-				r.ID = ids[n]
-			}
-			n++
-		}
-		if err != nil {
-			r.Error = c.problemOf(err, "the tube")
-		}
-		_, _ = out.Write(encode(r))
-	}
-	if out.Flush() != nil || http.NewResponseController(c.w).Flush() != nil {
-		c.abort()
-	}
-	*b = putBatch{lines: b.lines[:0], jobs: b.jobs[:0], errs: b.errs[:0]}
 }
 
 // export answers with all jobs that there are when it begins, in a line each.
@@ -252,6 +203,7 @@ func (c *call) export() error {
 		_, err := out.Write(encode(exportOf(l)))
 		return err
 	})
+	c.h.writeWithin(c.w, out.Buffered()>>16)
 	if err != nil || out.Flush() != nil {
 		c.abort() // so that nobody takes it for whole
 	}
@@ -284,11 +236,7 @@ func (c *call) importJobs() error {
 	if err := c.accepts(api.JSON); err != nil {
 		return err
 	}
-	in, err := c.lines()
-	if err != nil {
-		return err
-	}
-	leave, err := c.stream()
+	in, leave, err := c.lines()
 	if err != nil {
 		return err
 	}
@@ -302,7 +250,10 @@ func (c *call) importJobs() error {
 		}
 		if err != nil && !errors.Is(err, errLong) {
 			c.w.Header().Set("Connection", "close")
-			return problem(api.BadRequest, "the request has ended early; %d jobs have been imported", result.Imported)
+			if !errors.Is(err, manage.ErrStopping) {
+				err = problem(api.BadRequest, "the request has ended early, or a line was too long in coming")
+			}
+			return c.told(err, func(p *api.Error) { p.Imported = &result.Imported })
 		}
 		var j *queue.Imported
 		if err == nil {
@@ -315,12 +266,12 @@ func (c *call) importJobs() error {
 		batch.add(in.n, j)
 		if batch.full() {
 			if err := c.flushImport(batch, &result); err != nil {
-				return err
+				return c.told(err, func(p *api.Error) { p.Imported = &result.Imported })
 			}
 		}
 	}
 	if err := c.flushImport(batch, &result); err != nil {
-		return err
+		return c.told(err, func(p *api.Error) { p.Imported = &result.Imported })
 	}
 	return c.ok(result)
 }

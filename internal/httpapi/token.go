@@ -131,6 +131,20 @@ func (t *Tokens) find(text string) (found token) {
 	return found
 }
 
+// puts returns how many tokens may put jobs, and 1 without tokens, which is nil.
+func (t *Tokens) puts() int {
+	if t == nil {
+		return 1
+	}
+	n := 0
+	for _, k := range t.list {
+		if k.role.Allows(Produce) {
+			n++
+		}
+	}
+	return n
+}
+
 // Who returns the name and the role of the holder of a token, Anybody if it is
 // none. Nobody needs one if needed is false.
 func (h *Handler) Who(text string) (name string, role Role, needed bool) {
@@ -145,6 +159,11 @@ func (h *Handler) Who(text string) (name string, role Role, needed bool) {
 // authorize returns who the caller is, "" if nobody asks, or refuses the
 // request, which needs a role.
 func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, role Role) (name string, err error) {
+	// The guard lets other sites' pages load and link to what is there. They see
+	// nothing of it, but it could be much work.
+	if role != Anybody && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		return "", problem(api.CrossOrigin, "the request comes from the page of another site")
+	}
 	t := h.tokens.Load()
 	if t == nil || role == Anybody {
 		return "", nil

@@ -38,12 +38,16 @@ type BulkResult struct {
 	Complete bool   // it has come to the end
 }
 
+// stepsOfOne is how many jobs that are looked at one that is changed is worth.
+const stepsOfOne = 8
+
 // mostBulkTime is how long a bulk operation goes on.
 const mostBulkTime = time.Minute
 
 // Bulk does it. A job is skipped if it is reserved, or cannot be changed like
 // that. If ctx ends, or the engine has no room, it ends with an error, and what
-// was done is done.
+// was done is done: the result says what, and its Last is what to go on after. That is
+// no more than what the journal knows once it has settled.
 func (m *Manager) Bulk(ctx context.Context, b Bulk) (*BulkResult, error) {
 	b.Bytes = -1
 	b.bound(m)
@@ -54,7 +58,7 @@ func (m *Manager) Bulk(ctx context.Context, b Bulk) (*BulkResult, error) {
 	for !r.Complete && (b.Limit == 0 || r.Matched < b.Limit) && time.Now().Before(until) {
 		newest, err := m.bulkPortion(ctx, &b, r, &p)
 		if err != nil {
-			return nil, err
+			return r, err
 		}
 		batch = max(batch, newest)
 	}
@@ -68,36 +72,68 @@ func (m *Manager) bulkPortion(ctx context.Context, b *Bulk, r *BulkResult, p *pa
 	if !b.DryRun {
 		hold = func(f func(*queue.Engine, int64)) { batch = m.server.Do(f) }
 	}
+	var rest []uint64 // that it could not be done to
 	var failed error
 	err = m.portion(ctx, p, hold, func(e *queue.Engine, now int64) {
 		var found []uint64
 		found, unsearched = b.find(e, now, r, p.work)
-		failed = b.apply(m, e, now, found, r)
+		rest, failed = b.apply(m, e, now, found, r)
 	})
 	if err = cmp.Or(err, failed); err != nil {
+		r.back(rest, unsearched)
 		return batch, err
 	}
 	matching, err := m.searched(ctx, b, unsearched)
-	if err != nil || len(matching) == 0 {
+	if err != nil {
+		r.back(nil, unsearched)
 		return batch, err
 	}
-	newest := m.server.Do(func(e *queue.Engine, now int64) {
-		still := matching[:0] // what it was before it was read
-		for _, id := range matching {
-			s, err := e.JobStats(now, id)
-			if err == nil && (b.Tube == "" || s.Tube == b.Tube) && (b.States == 0 || b.States.Has(s.State)) {
-				still = append(still, id)
-			}
+	for len(matching) > 0 {
+		n := min(len(matching), max(1, p.work/stepsOfOne))
+		before := batch
+		err = m.portion(ctx, p, hold, func(e *queue.Engine, now int64) {
+			rest, failed = b.apply(m, e, now, b.still(e, now, matching[:n]), r)
+		})
+		batch = max(before, batch)
+		if err != nil { // before it began
+			r.back(matching, nil)
+			return batch, err
 		}
-		err = b.apply(m, e, now, still, r)
-	})
-	return max(batch, newest), err
+		if failed != nil {
+			r.back(rest, nil)
+			return batch, failed
+		}
+		matching = matching[n:]
+	}
+	return batch, nil
+}
+
+// back has r end before the first of the jobs that it has not been done to.
+func (r *BulkResult) back(rest []uint64, unsearched []queue.Job) {
+	for _, id := range rest {
+		r.Last = min(r.Last, id-1)
+	}
+	for _, j := range unsearched {
+		r.Last = min(r.Last, j.ID-1)
+	}
+	r.Complete = false
+}
+
+// still returns which jobs are what they were before their bodies were read. The mutex
+// is held.
+func (b *Bulk) still(e *queue.Engine, now int64, ids []uint64) (still []uint64) {
+	for _, id := range ids {
+		s, err := e.JobStats(now, id)
+		if err == nil && (b.Tube == "" || s.Tube == b.Tube) && (b.States == 0 || b.States.Has(s.State)) {
+			still = append(still, id)
+		}
+	}
+	return still
 }
 
 // find returns the jobs of a portion, and those whose bodies are in the journal
 // alone and have to be searched. The mutex is held.
 func (b *Bulk) find(e *queue.Engine, now int64, r *BulkResult, work int) (found []uint64, unsearched []queue.Job) {
-	const stepsOfOne = 8 // a job that is changed is worth so many that are looked at
 	q := queue.Query{Tube: b.Tube, States: b.States, Contains: b.Contains, Until: b.Until}
 	most := work / stepsOfOne
 	if b.Limit > 0 {
@@ -132,21 +168,21 @@ func (m *Manager) searched(ctx context.Context, b *Bulk, jobs []queue.Job) (matc
 	return matching, nil
 }
 
-// apply does the action to jobs. The mutex is held.
-func (b *Bulk) apply(m *Manager, e *queue.Engine, now int64, ids []uint64, r *BulkResult) error {
-	for _, id := range ids {
-		r.Matched++
+// apply does the action to jobs. If it fails, the rest are those that it has not
+// been done to. The mutex is held.
+func (b *Bulk) apply(m *Manager, e *queue.Engine, now int64, ids []uint64, r *BulkResult) (rest []uint64, err error) {
+	for i, id := range ids {
 		err := b.one(m, e, now, id)
-		switch {
-		case err == nil:
+		if errors.Is(err, queue.ErrOutOfMemory) {
+			return ids[i:], err
+		}
+		if r.Matched++; err == nil {
 			r.Changed++
-		case errors.Is(err, queue.ErrOutOfMemory):
-			return err
-		default:
+		} else {
 			r.Skipped++
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // one does the action to a job, or in a dry run finds out whether it could.

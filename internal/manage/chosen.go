@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 
 	"spoked/queue"
@@ -22,12 +23,10 @@ func (m *Manager) Chosen(ctx context.Context, ids []uint64, b Bulk) (*BulkResult
 	for len(ids) > 0 {
 		n := min(len(ids), chosenAtOnce)
 		var failed error
-		err := m.portion(ctx, &p, hold, func(e *queue.Engine, now int64) { failed = b.apply(m, e, now, ids[:n], r) })
-		if err != nil {
-			return nil, err
-		}
-		if failed != nil {
-			return nil, failed
+		err := m.portion(ctx, &p, hold, func(e *queue.Engine, now int64) { _, failed = b.apply(m, e, now, ids[:n], r) })
+		if err = cmp.Or(err, failed); err != nil {
+			r.Complete = false
+			return r, err
 		}
 		ids = ids[n:]
 	}

@@ -173,26 +173,55 @@ type Change struct {
 }
 
 // Change changes a job that is not reserved: all of it or nothing, unless the
-// journal has no room for the second half.
-func (m *Manager) Change(ctx context.Context, id uint64, c Change) error {
-	return m.do(ctx, func(e *queue.Engine, now int64) error { return change(e, now, id, c) })
-}
-
-func change(e *queue.Engine, now int64, id uint64, c Change) error {
-	if _, err := checkFree(e, now, id); err != nil {
-		return err
-	}
-	if c.Pri != nil || c.Delay != nil {
-		if err := e.Change(now, id, queue.Change{Pri: c.Pri, Delay: c.Delay}); err != nil {
+// journal has no room for the second half. It returns what the job was right after
+// that, without its body: it may be somebody's, or gone, by now.
+func (m *Manager) Change(ctx context.Context, id uint64, c Change) (*Listed, error) {
+	l := &Listed{}
+	err := m.do(ctx, func(e *queue.Engine, now int64) error {
+		if err := change(e, now, id, c); err != nil {
 			return err
 		}
-		// A job that is ready now may be somebody's already.
-		if s, err := e.JobStats(now, id); err != nil || s.State == queue.Reserved {
+		job, err := e.Peek(id)
+		if err != nil {
+			return err
+		}
+		l.Size = uint32(len(job.Body)) + job.Stored
+		l.JobStats, err = e.JobStats(now, id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// change does it in an order in which nobody can get the job half-way: a delay
+// comes before the job goes into another tube, and its end after that, for there or
+// here somebody may wait for it.
+func change(e *queue.Engine, now int64, id uint64, c Change) error {
+	s, err := checkFree(e, now, id)
+	if err != nil {
+		return err
+	}
+	if c.Delay != nil && s.State == queue.Buried {
+		return queue.ErrBuried
+	}
+	first, last := queue.Change{Pri: c.Pri, Delay: c.Delay}, queue.Change{}
+	if c.Tube != nil && s.State == queue.Delayed && c.Delay != nil && *c.Delay <= 0 {
+		first.Delay, last.Delay = nil, c.Delay
+	}
+	if first != (queue.Change{}) {
+		if err := e.Change(now, id, first); err != nil {
 			return err
 		}
 	}
 	if c.Tube != nil {
-		return e.Move(now, id, []byte(*c.Tube))
+		if err := e.Move(now, id, []byte(*c.Tube)); err != nil {
+			return err
+		}
+	}
+	if last != (queue.Change{}) {
+		return e.Change(now, id, last)
 	}
 	return nil
 }

@@ -301,6 +301,157 @@ func TestBulk(t *testing.T) {
 	}
 }
 
+// full is a journal that has room for a few changes more.
+type full struct{ room int }
+
+func (j *full) Room(string, int) bool { return true }
+
+func (j *full) MayChange() bool {
+	j.room--
+	return j.room >= 0
+}
+
+func (j *full) Job(*queue.Record) queue.Place { return queue.Place{} }
+
+func (j *full) Change(*queue.Record) {}
+
+func (j *full) Move(*queue.Record, string) {}
+
+func (j *full) End(*queue.Record) {}
+
+func (j *full) Pause(string, int64, int64) {}
+
+// TestBulkFails has a bulk operation fail on its way: it tells what it has done, and
+// goes on after that.
+func TestBulkFails(t *testing.T) {
+	s := newEngine(t)
+	m := New(s, Options{})
+	for range 100 {
+		put(t, m, "a", "x")
+	}
+	j := &full{room: 45}
+	s.e.SetJournal(j)
+	b := Bulk{Action: MoveJobs, Change: Change{Tube: new("b")}}
+	r, err := m.Bulk(t.Context(), b)
+	if !errors.Is(err, queue.ErrOutOfMemory) || r.Matched != 45 || r.Changed != 45 || r.Last != 45 || r.Complete {
+		t.Errorf("got %+v, %v, want 45 jobs and that there is no room", r, err)
+	}
+	j.room, b.After = 1000, r.Last
+	if r, err = m.Bulk(t.Context(), b); err != nil || r.Changed != 55 || !r.Complete {
+		t.Errorf("got %+v, %v, want the other 55", r, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r, err = m.Bulk(ctx, b); err == nil || r == nil || r.Changed != 0 || r.Last != 45 {
+		t.Errorf("got %+v, %v, want that nothing was done", r, err)
+	}
+	r = &BulkResult{Last: 50, Complete: true}
+	if r.back([]uint64{20, 30}, []queue.Job{{ID: 10}}); r.Last != 9 || r.Complete {
+		t.Errorf("got %+v, want that it goes on after 9", r)
+	}
+}
+
+// TestChange has a worker wait in the tube that a job leaves, and one in that it
+// goes to: the second gets it, when all of it has been changed.
+func TestChange(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, delay time.Duration
+		given         bool
+	}{"delayed": {time.Hour, time.Minute, false}, "ready": {time.Hour, 0, true}} {
+		m := New(newEngine(t), Options{})
+		id, err := m.Put(t.Context(), &NewJob{Tube: "a", Pri: 5, Delay: c.before, TTR: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		got := map[string]*Reservation{"a": nil, "b": nil}
+		var mu sync.Mutex
+		for tube := range got {
+			group.Go(func() {
+				r, _ := m.Reserve(ctx, Wanted{Tubes: []string{tube}, Wait: time.Minute, Count: 1})
+				mu.Lock()
+				got[tube] = r
+				mu.Unlock()
+				if tube == "b" && c.given {
+					cancel()
+				}
+			})
+		}
+		for {
+			if s, _ := m.Tube("b"); s.Waiting == 1 {
+				if s, _ := m.Tube("a"); s.Waiting == 1 {
+					break
+				}
+			}
+			time.Sleep(time.Millisecond)
+		}
+		l, err := m.Change(t.Context(), id, Change{Pri: new(uint32(7)), Delay: &c.delay, Tube: new("b")})
+		if err != nil || l.Tube != "b" || l.Pri != 7 || l.Delay != c.delay || (l.State == queue.Reserved) != c.given {
+			t.Errorf("%s: got %+v, %v", name, l, err)
+		}
+		if !c.given {
+			cancel()
+		}
+		group.Wait()
+		cancel()
+		if r := got["b"]; c.given && (r == nil || len(r.Jobs) != 1) || got["a"] != nil && len(got["a"].Jobs) > 0 {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+	m := New(newEngine(t), Options{})
+	id := put(t, m, "a", "x")
+	r := reserve(t, m, 1, "a")
+	r.Lease()
+	if err := m.Bury(t.Context(), r.Jobs[0].Lease, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Change(t.Context(), id, Change{Delay: new(time.Duration(0)), Tube: new("b")}); !errors.Is(err, queue.ErrBuried) {
+		t.Errorf("got the error %v, want %v", err, queue.ErrBuried)
+	}
+	if s, _ := m.Tube("a"); s.Jobs[queue.Buried] != 1 {
+		t.Errorf("got %+v, want that nothing was done", s)
+	}
+}
+
+// TestLeaseMany leases and returns more jobs than a portion has, one of which has
+// gone.
+func TestLeaseMany(t *testing.T) {
+	m := New(newEngine(t), Options{})
+	for range 3*portionJobs + 1 {
+		put(t, m, "a", "x")
+	}
+	for _, way := range []string{"lease", "delete"} {
+		r := reserve(t, m, 1000, "a")
+		if len(r.Jobs) != 3*portionJobs+1 {
+			t.Fatalf("got %d jobs", len(r.Jobs))
+		}
+		first, client := r.Jobs[0].job.ID, r.client
+		m.server.Do(func(e *queue.Engine, now int64) { _ = e.Release(now, client, first, 5, 0) })
+		if way == "delete" {
+			if err := r.Delete(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			r.Lease()
+			if _, _, err := m.Touch(t.Context(), r.Jobs[3*portionJobs-1].Lease); err != nil {
+				t.Error(err)
+			}
+		}
+		if len(r.Jobs) != 3*portionJobs {
+			t.Errorf("%s: got %d jobs", way, len(r.Jobs))
+		}
+		if r.Return(); way == "lease" {
+			if s, _ := m.Tube("a"); s.Jobs[queue.Ready] != 3*portionJobs+1 {
+				t.Errorf("got %+v, want that all are ready again", s)
+			}
+		}
+	}
+	if s, _ := m.Tube("a"); s.Jobs[queue.Ready] != 1 {
+		t.Errorf("got %+v, want one that was not deleted", s)
+	}
+}
+
 func TestTubes(t *testing.T) {
 	m := New(newEngine(t), Options{})
 	for _, tube := range []string{"b", "a", "ab"} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"spoked/queue"
@@ -215,57 +216,70 @@ func (r *Reservation) setAside(id uint64) {
 // left out.
 func (r *Reservation) Lease() {
 	m := r.manager
-	m.server.Do(func(e *queue.Engine, now int64) {
-		kept := r.Jobs[:0]
-		for _, h := range r.Jobs {
-			s, err := e.JobStats(now, h.job.ID)
-			if err != nil || s.Owner != r.client || e.Hand(now, r.client, m.holder, s.ID) != nil {
-				continue
-			}
-			h.JobStats, h.Lease = s, m.lease(s.ID, s.Reserves)
-			kept = append(kept, h)
-		}
-		r.Jobs, r.leased = kept, true
-		r.leave(e, now)
+	r.each(func(e *queue.Engine, now int64, s *queue.JobStats) bool {
+		return e.Hand(now, r.client, m.holder, s.ID) == nil
 	})
+	r.leased = true
+	for i := range r.Jobs {
+		h := &r.Jobs[i]
+		h.Lease = m.lease(h.ID, h.Reserves)
+	}
 }
 
 // Delete deletes the jobs. Those that the reservation has lost in the meantime
 // are left out.
 func (r *Reservation) Delete(ctx context.Context) error {
-	return r.manager.do(ctx, func(e *queue.Engine, now int64) error {
-		kept := r.Jobs[:0]
-		for _, h := range r.Jobs {
-			s, err := e.JobStats(now, h.job.ID)
-			if err != nil || s.Owner != r.client || e.Delete(now, r.client, s.ID) != nil {
-				continue
-			}
-			h.JobStats = s
-			kept = append(kept, h)
-		}
-		r.Jobs = kept
-		r.leave(e, now)
-		return nil
+	batch := r.each(func(e *queue.Engine, now int64, s *queue.JobStats) bool {
+		return e.Delete(now, r.client, s.ID) == nil
 	})
+	return r.manager.server.Await(ctx, batch)
+}
+
+// each calls f for the jobs that the reservation still has, keeps those for which
+// it returns true, and lets the client go. The mutex is held for a portion of them
+// at a time. It returns the batch that has what was done.
+func (r *Reservation) each(f func(e *queue.Engine, now int64, s *queue.JobStats) bool) (batch uint64) {
+	kept, left := r.Jobs[:0], r.Jobs
+	for done := false; !done; {
+		n := min(len(left), portionJobs)
+		done = n == len(left)
+		newest := r.manager.server.Do(func(e *queue.Engine, now int64) {
+			for _, h := range left[:n] {
+				s, err := e.JobStats(now, h.job.ID)
+				if err != nil || s.Owner != r.client || !f(e, now, &s) {
+					continue
+				}
+				h.JobStats = s
+				kept = append(kept, h)
+			}
+			if done {
+				r.leave(e, now)
+			}
+		})
+		left, batch = left[n:], max(batch, newest)
+	}
+	r.Jobs = kept
+	return batch
 }
 
 // Return makes the jobs ready again, also those that are leased; not those that
 // are deleted.
 func (r *Reservation) Return() {
 	m := r.manager
-	switch {
-	case r.client != nil:
+	if r.client != nil {
 		m.server.Do(r.leave)
-	case r.leased && len(r.Jobs) > 0:
-		m.server.Do(func(e *queue.Engine, now int64) {
-			r.attach(e)
-			for _, h := range r.Jobs {
-				if s, err := e.JobStats(now, h.ID); err == nil && s.Owner == m.holder && s.Reserves == h.Reserves {
-					_ = e.Hand(now, m.holder, r.client, h.ID) // it has the job
+	} else if r.leased {
+		for jobs := range slices.Chunk(r.Jobs, portionJobs) {
+			m.server.Do(func(e *queue.Engine, now int64) {
+				r.attach(e)
+				for _, h := range jobs {
+					if s, err := e.JobStats(now, h.ID); err == nil && s.Owner == m.holder && s.Reserves == h.Reserves {
+						_ = e.Hand(now, m.holder, r.client, h.ID) // it has the job
+					}
 				}
-			}
-			r.leave(e, now)
-		})
+				r.leave(e, now)
+			})
+		}
 	}
 	r.leased = false
 }

@@ -13,13 +13,20 @@ import (
 	"spoked/internal/manage"
 )
 
-// eventBatch is how many events are written at a time.
-const eventBatch = 256
+const (
+	eventBatch   = 256 // events that are written at a time
+	maxInterests = 100 // tubes, and kinds
+)
 
 // events answers with what happens, as it happens, until the client hangs up.
 func (c *call) events() error {
 	p := c.params()
 	in := manage.Interest{Tubes: p.list("tube"), Kinds: p.list("kind"), After: p.number("after", 0, 1, math.MaxUint64-1)}
+	for name, values := range map[string][]string{"tube": in.Tubes, "kind": in.Kinds} {
+		if len(values) > maxInterests {
+			p.fail(about(name, api.BadValue, "the parameter %s is there %d times, and may be there %d times", name, len(values), maxInterests))
+		}
+	}
 	for _, t := range in.Tubes {
 		p.fail(checkTube("tube", t))
 	}
@@ -46,6 +53,9 @@ func (c *call) events() error {
 		return nil
 	}
 	l, err := c.m.Listen(in)
+	if errors.Is(err, manage.ErrTooMany) {
+		return problem(api.TooManyRequests, "%d clients listen to events already, as many as may", manage.MostListeners)
+	}
 	if err != nil {
 		return err
 	}

@@ -89,6 +89,10 @@ func (c *call) listen(l *manage.Listener) {
 		default:
 			return // nobody listens, or the server stops
 		}
+		// Nobody hears of what a power cut could undo.
+		if err == nil && l.Settle(c.r.Context(), c.m) != nil {
+			return
+		}
 		if dropped > 0 {
 			v := api.Event{Event: api.Dropped, At: time.Now().UTC()}
 			if dropped != manage.Unknown {

@@ -149,3 +149,27 @@ func TestEventsLimits(t *testing.T) {
 		t.Errorf("got %s with %+v, %v, want 429", resp.Status, p, err)
 	}
 }
+
+// TestEventsSettled has nobody hear of what the journal does not have yet.
+func TestEventsSettled(t *testing.T) {
+	s, _, url := serve(t, Options{Heartbeat: time.Millisecond})
+	got := listen(t, url, "")
+	hear(t, got, ": nothing new") // so it listens
+	s.journal.Lock()
+	s.put(t, "a")
+	early := time.After(50 * time.Millisecond)
+	for waiting := true; waiting; {
+		select {
+		case l := <-got:
+			if strings.HasPrefix(l, "data:") {
+				t.Errorf("got %s before it was in the journal", l)
+			}
+		case <-early:
+			waiting = false
+		}
+	}
+	s.journal.Unlock()
+	if l := hear(t, got, "event: job.put"); l == "" {
+		t.Error("got no event at all")
+	}
+}

@@ -65,13 +65,20 @@ func (c *call) events() error {
 	return nil
 }
 
-// listen writes what l hears.
+// listen writes what l hears, as long as the client may know of it.
 func (c *call) listen(l *manage.Listener) {
 	control := http.NewResponseController(c.w)
 	var out bytes.Buffer
 	out.WriteString("retry: 2000\n\n")
 	events := make([]manage.Event, 0, eventBatch)
+	var tokens *Tokens // that the client's was found in
 	for {
+		if t := c.h.tokens.Load(); t != tokens {
+			if _, err := c.h.authorize(c.w, c.r, Read); err != nil {
+				return // it may not listen any more
+			}
+			tokens = t
+		}
 		c.h.writeWithin(c.w, 0)
 		if _, err := c.w.Write(out.Bytes()); err != nil || control.Flush() != nil {
 			return

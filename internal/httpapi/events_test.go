@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -171,5 +172,41 @@ func TestEventsSettled(t *testing.T) {
 	s.journal.Unlock()
 	if l := hear(t, got, "event: job.put"); l == "" {
 		t.Error("got no event at all")
+	}
+}
+
+// TestEventsRevoked has the answer end when the token is none any more, at the next
+// event or heartbeat, but not if others have changed.
+func TestEventsRevoked(t *testing.T) {
+	tokens := func(names ...string) *Tokens {
+		var lines strings.Builder
+		for _, name := range names {
+			fmt.Fprintf(&lines, "read %x %s\n", sha256.Sum256([]byte(name)), name)
+		}
+		all, err := readTokens(strings.NewReader(lines.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	for name, heartbeat := range map[string]time.Duration{"event": time.Hour, "heartbeat": 10 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			s, h, url := serve(t, Options{Tokens: tokens("a", "b"), Heartbeat: heartbeat})
+			got := listen(t, url, "a")
+			s.put(t, "x")
+			hear(t, got, "event: job.put")
+			h.SetTokens(tokens("a"))
+			s.put(t, "x")
+			if l := hear(t, got, "event: job.put"); l == "" {
+				t.Error("got an end, though the token is valid")
+			}
+			h.SetTokens(tokens("b"))
+			if name == "event" {
+				s.put(t, "secret")
+			}
+			if l := hear(t, got, "event: "); l != "" {
+				t.Errorf("got %s after the token was revoked", l)
+			}
+		})
 	}
 }

@@ -145,7 +145,7 @@ func (h *hostile) request(r *rand.Rand) string {
 	}
 	put := "/v1/tubes/" + pick("keep0", "new", "a%2Fb") + "/jobs"
 	changing := pick(put, "/v1/reserve", "/v1/bulk", "/v1/tubes/keep0/pause", "/v1/tubes/keep0/kick", "/v1/leases/"+h.lease+"/release", "/v1/leases/"+h.lease+"/bury", "/v1/backup")
-	switch r.IntN(20) {
+	switch r.IntN(21) {
 	case 0: // no JSON
 		return post(changing, asJSON, pick("{", "[]", "null", "1", `"x"`, `{"body":}`, `{"body":"x"`, `{"body":"x"} {}`, "{\"body\":\"\xff\"}", "{"+junk(40), strings.Repeat("[", 9000), `{"tubes":["keep0"]}x`))
 	case 1: // members that there are not
@@ -164,7 +164,7 @@ func (h *hostile) request(r *rand.Rand) string {
 	case 6: // methods
 		return get(pick("PUT", "TRACE", "OPTIONS", "CONNECT", "PROPFIND", "get", "DELETE", "PATCH"), pick("/v1", "/v1/tubes", "/v1/reserve", "/v1/jobs", "/v1/bulk", "/"), "")
 	case 7: // paths
-		return get(pick("GET", "DELETE"), pick("/", "/v1/", "/v2", "//v1", "/v1/../v1/jobs/1", "/v1/./jobs/1", "/v1//jobs/1", "/v1/jobs/1/", "/v1/jobs/1/../2", "/v1/jobs/%2e%2e/1", "/v1/jobs/..%2f1", "/v1/tubes/../../etc/passwd", "/v1/tubes/keep0%00", "/v1/tubes/%ff", "/v1/tubes/"+strings.Repeat("x", 201), "/v1/tubes/-x", "/v1/jobs/0", "/v1/jobs/-1", "/v1/jobs/+1", "/v1/jobs/1e3", "/v1/jobs/99999999999999999999", "/v1/jobs/%31%20", "/debug/pprof", "/.git/config", "/v1/leases"), "")
+		return get(pick("GET", "DELETE"), pick("/none", "/v1/", "/v2", "//v1", "/v1/../v1/jobs/1", "/v1/./jobs/1", "/v1//jobs/1", "/v1/jobs/1/", "/v1/jobs/1/../2", "/v1/jobs/%2e%2e/1", "/v1/jobs/..%2f1", "/v1/tubes/../../etc/passwd", "/v1/tubes/keep0%00", "/v1/tubes/%ff", "/v1/tubes/"+strings.Repeat("x", 201), "/v1/tubes/-x", "/v1/jobs/0", "/v1/jobs/-1", "/v1/jobs/+1", "/v1/jobs/1e3", "/v1/jobs/99999999999999999999", "/v1/jobs/%31%20", "/debug/pprof", "/.git/config", "/v1/leases"), "")
 	case 8: // parameters
 		return get("GET", "/v1/"+pick("jobs?limit=0", "jobs?limit=1001", "jobs?limit=x", "jobs?after=-1", "jobs?state=lost", "jobs?x=1", "jobs?as=xml", "jobs?tube=-", "jobs?limit=1&limit=2", "tubes?oldest=maybe", "tubes?limit=10001", "jobs/1?x", "events?kind=nonsense", "events?tube=-", "export?tube=-x", "connections?limit=-5", "jobs?%zz", "jobs?a;b", "jobs?contains="+strings.Repeat("x", 5000)), "")
 	case 9: // hosts and origins
@@ -191,6 +191,14 @@ func (h *hostile) request(r *rand.Rand) string {
 		return post(pick("/v1/jobs", "/v1/import"), asJSON, `{"tube":"new","body":"x"}`)
 	case 18: // keys
 		return post(put, asJSON+pick("Idempotency-Key: \r\n", "Idempotency-Key: "+strings.Repeat("k", 256)+"\r\n", "Idempotency-Key: a\r\nIdempotency-Key: b\r\n"), `{"body":"x"}`)
+	case 19: // the console's addresses
+		if r.IntN(2) == 0 {
+			return get(pick("GET", "DELETE"), pick("/job/x", "/job/99999", "/job/-1/body", "/tube", "/tube?name=-x", "/tube?name=a%20b", "/rows?after=x", "/live/none", "/live/tube?name=", "/worker?id=x", "/worker?id=99999",
+				"/assets/x/none.js", "/assets/x/..%2fconsole.go", "/ask/delete", "/do/clear", "/logout", "/job/1/../2"), "")
+		}
+		form := pick("", "Sec-Fetch-Site: cross-site\r\n", "Origin: https://evil.example\r\n") + "Content-Type: application/x-www-form-urlencoded\r\n"
+		return post(pick("/do/delete", "/do/clear", "/do/kick", "/do/move", "/do/change", "/do/release", "/do/pause", "/do/backup", "/do/none", "/ask/delete", "/ask/move", "/put", "/", "/tubes"), form,
+			pick("", "id=x", "id=", "all=1&state=lost", "all=1&until=-1", "tube=-x", "tube=keep0", "tube=keep0&states=lost", "%zz", "to=relative", "tube=a+b&body=x", junk(100)))
 	default: // noise
 		return strings.ReplaceAll(junk(200), "\n", "x") + "\r\n\r\n"
 	}

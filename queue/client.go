@@ -297,3 +297,15 @@ func (e *Engine) Ignore(c *Client, name []byte) error {
 	e.dropUnused(t)
 	return nil
 }
+
+// HeldBy yields the ids of the jobs that the client has reserved, the first first.
+// The engine must not be changed meanwhile.
+func (e *Engine) HeldBy(c *Client) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for slot := c.reserved.head; slot != 0; slot = e.workAt(slot).next {
+			if !yield(e.jobs.At(slot).id) {
+				return
+			}
+		}
+	}
+}

@@ -25,15 +25,15 @@ type model struct {
 	waiting []*modelClient // oldest first
 	wakes   []wake
 
-	total, deletes, timeouts, connections uint64
+	total, deletes, reserves, timeouts, connections uint64
 }
 
 type modelTube struct {
-	name                   string
-	drafts                 int
-	total, deletes, pauses uint64
-	pause                  time.Duration // 0 if not paused
-	resume                 int64         // when the pause ends
+	name                                       string
+	drafts                                     int
+	total, deletes, reserves, timeouts, pauses uint64
+	pause                                      time.Duration // 0 if not paused
+	resume                                     int64         // when the pause ends
 }
 
 type modelJob struct {
@@ -42,6 +42,7 @@ type modelJob struct {
 	tube           *modelTube
 	owner          *modelClient // if it is reserved
 	created        int64
+	since          int64 // if it is reserved
 	deadline       int64 // if it is delayed or reserved
 }
 
@@ -336,6 +337,9 @@ func (m *model) makeReadyAfter(j *modelJob, delay time.Duration) {
 func (m *model) give(j *modelJob, c *modelClient) {
 	m.enter(j, queue.Reserved, c)
 	j.Reserves++
+	j.tube.reserves++
+	m.reserves++
+	j.since = m.now
 	j.deadline = m.now + int64(j.TTR)
 }
 
@@ -489,7 +493,7 @@ func (m *model) next() (at int64, happen func()) {
 	}
 	for _, j := range m.jobs {
 		if j.State == queue.Reserved { // its deadline is still in time
-			may(j.deadline+1, func() { j.Timeouts++; m.timeouts++; m.makeReady(j) })
+			may(j.deadline+1, func() { j.Timeouts++; m.timeouts++; j.tube.timeouts++; m.makeReady(j) })
 		}
 	}
 	return at, happen
@@ -501,6 +505,7 @@ func (m *model) stats() queue.Stats {
 	s := queue.Stats{
 		TotalJobs:        m.total,
 		Deletes:          m.deletes,
+		Reserves:         m.reserves,
 		Timeouts:         m.timeouts,
 		Tubes:            len(m.tubes),
 		Waiting:          len(m.waiting),
@@ -533,6 +538,8 @@ func (m *model) tubeStats(t *modelTube) queue.TubeStats {
 		Name:      t.name,
 		TotalJobs: t.total,
 		Deletes:   t.deletes,
+		Reserves:  t.reserves,
+		Timeouts:  t.timeouts,
 		Pauses:    t.pauses,
 		Pause:     t.pause,
 	}
@@ -570,7 +577,7 @@ func (m *model) jobStats(j *modelJob) queue.JobStats {
 		s.At = j.deadline
 	}
 	if j.owner != nil {
-		s.Owner = j.owner.engine
+		s.Owner, s.Since = j.owner.engine, j.since
 	}
 	return s
 }

@@ -726,7 +726,7 @@ func TestCounters(t *testing.T) {
 
 	s.want("Stats", s.engine.Stats(), queue.Stats{
 		Jobs:      [4]int{queue.Reserved: 1},
-		TotalJobs: 2, Deletes: 1,
+		TotalJobs: 2, Deletes: 1, Reserves: 2,
 		Tubes:            2,
 		Connections:      4,
 		Producers:        1,
@@ -741,7 +741,7 @@ func TestCounters(t *testing.T) {
 		Using:     1,
 		Watching:  2,
 		Waiting:   1,
-		Deletes:   1,
+		Deletes:   1, Reserves: 2,
 	})
 }
 

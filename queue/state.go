@@ -117,6 +117,8 @@ func (e *Engine) makeReserved(now int64, slot uint32, c *Client) {
 	w.reserves++
 	w.stale = true
 	w.since = uint64(now)
+	t.reserves++
+	e.stats.Reserves++
 	e.linkReserved(slot, w, c)
 	e.startTTR(now, slot, j.getTTR(), w, c)
 	if e.times != nil && w.reserves == 1 {

@@ -13,6 +13,7 @@ type Stats struct {
 
 	TotalJobs uint64 // put
 	Deletes   uint64 // jobs deleted by command
+	Reserves  uint64 // times that a job was given to a client
 	Timeouts  uint64 // reservations that ran out
 
 	Tubes            int
@@ -40,6 +41,8 @@ type TubeStats struct {
 	Watching  int            // clients
 	Waiting   int            // clients that watch it and wait in a reserve
 	Deletes   uint64         // jobs deleted
+	Reserves  uint64         // times that a job was given to a client
+	Timeouts  uint64         // reservations that ran out
 	Pauses    uint64         // times it was paused
 	Pause     time.Duration  // length of the present pause, or 0
 	PauseLeft time.Duration  // of it
@@ -65,6 +68,8 @@ func (e *Engine) tubeStats(now int64, t *tube) TubeStats {
 		Watching:  t.watching,
 		Waiting:   t.waitingClients(),
 		Deletes:   t.deletes,
+		Reserves:  t.reserves,
+		Timeouts:  t.timeouts,
 		Pauses:    t.pauses,
 		Pause:     time.Duration(t.pause),
 	}
@@ -123,6 +128,7 @@ type JobStats struct {
 	Created int64   // instant of the put
 	At      int64   // instant at which a delayed job is ready or a reservation ends; else 0
 	Owner   *Client // that has reserved it; nil if none has
+	Since   int64   // instant at which it did; else 0
 
 	Reserves, Timeouts, Releases, Buries, Kicks uint32 // times
 
@@ -157,7 +163,7 @@ func (e *Engine) jobStats(now int64, slot uint32, j *job) JobStats {
 		w := e.works.At(j.work)
 		s.Reserves, s.Timeouts, s.Releases, s.Buries, s.Kicks = w.reserves, w.timeouts, w.releases, w.buries, w.kicks
 		if j.state == Reserved {
-			s.At, s.Owner = e.deadline(w), e.clients[w.owner]
+			s.At, s.Owner, s.Since = e.deadline(w), e.clients[w.owner], int64(w.since)
 		}
 	}
 	if j.state == Delayed {

@@ -75,6 +75,7 @@ func (e *Engine) reservationDue(now, at int64, slot uint32) {
 		w.timeouts++
 		w.stale = true
 		e.stats.Timeouts++
+		e.tubes[e.jobs.At(slot).tube].timeouts++
 		e.detach(slot)
 		if e.observer != nil {
 			e.tell(JobTimedOut, now, e.jobs.At(slot), Ready)

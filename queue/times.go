@@ -91,18 +91,19 @@ type Times struct {
 // timesKept says of how many tubes times are kept one by one.
 type timesKept struct {
 	most int // so many are
-	left int // for so many more
+	left int // for so many more; less than 0 if there are too many
 	rest Times
 }
 
 // KeepTimes has times kept from now on, of as many tubes as it says one by one,
 // the first in which a job is reserved, and of the others in one sum. The times of
-// a tube are gone with it. O(1), but if times are kept already O(tubes).
+// a tube are gone with it. If times are kept already, they go on, and tubes that have
+// their own keep them, even if there are to be fewer. O(1).
 func (e *Engine) KeepTimes(tubes int) {
-	if e.times != nil {
-		for _, t := range e.list {
-			t.times = nil
-		}
+	if t := e.times; t != nil {
+		t.left += tubes - t.most
+		t.most = tubes
+		return
 	}
 	e.times = &timesKept{most: tubes, left: tubes}
 }

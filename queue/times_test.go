@@ -124,6 +124,13 @@ func TestTimes(t *testing.T) {
 	s.want("TimesOf(c)", ok, true)
 	_, ok = s.engine.TimesOf("early")
 	s.want("TimesOf(early)", ok, false)
+
+	early := told("early")
+	s.engine.KeepTimes(1)
+	s.want("early, when there are to be fewer", told("early"), early)
+	if err := s.engine.Check(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestOldestReady(t *testing.T) {

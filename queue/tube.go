@@ -28,9 +28,10 @@ type tube struct {
 	kicks    int // under way
 	clears   int // under way
 
-	total   uint64 // jobs put
-	deletes uint64 // jobs deleted by command
-	pauses  uint64
+	total              uint64 // jobs put
+	deletes            uint64 // jobs deleted by command
+	reserves, timeouts uint64
+	pauses             uint64
 
 	pause      int64       // ns; 0 if not paused
 	pauseTimer wheel.Timer // when it ends

@@ -13,6 +13,8 @@ import (
 
 	"spoked/internal/api"
 	"spoked/internal/config"
+	"spoked/internal/console"
+	"spoked/internal/history"
 	"spoked/internal/httpapi"
 	"spoked/internal/journal"
 	"spoked/internal/manage"
@@ -36,6 +38,10 @@ type httpDoor struct {
 	main    atomic.Pointer[server.Server] // once it serves
 	manager atomic.Pointer[manage.Manager]
 	host    session.Host
+	console *console.Handler
+	history *history.History
+	lasting context.Context // of the history
+	end     context.CancelFunc
 	address string // of the wire protocol
 	compat  config.Compat
 	journal *journal.Journal
@@ -53,6 +59,7 @@ func openHTTP(cfg config.Config, mounts map[string]httpapi.Mount, log *zap.Logge
 		return nil, nil
 	}
 	d := &httpDoor{log: log, stopped: make(chan struct{}), compat: cfg.Compat}
+	d.lasting, d.end = context.WithCancel(context.Background())
 	var tokens *httpapi.Tokens
 	if cfg.HTTPTokens != "" {
 		var err error
@@ -78,7 +85,15 @@ func openHTTP(cfg config.Config, mounts map[string]httpapi.Mount, log *zap.Logge
 		log.Warn("HTTP can be reached from other hosts, and needs no token: whoever reaches it may do anything", zap.Stringer("address", l.Addr()))
 	}
 	d.listener = narrow(l, maxHTTPConns)
+	if err := d.openConsole(cfg); err != nil {
+		l.Close()
+		return nil, err
+	}
 	opts := d.options(cfg, tokens)
+	if mounts == nil {
+		mounts = map[string]httpapi.Mount{}
+	}
+	mounts["/"] = httpapi.Mount{Role: httpapi.Anybody, Handler: d.console}
 	opts.Mounts = mounts
 	d.handler = httpapi.New(opts)
 	return d, nil
@@ -129,6 +144,8 @@ func (d *httpDoor) open(s *server.Server, opts *server.Options, address string) 
 	m := manage.New(inside{s}, manage.Options{})
 	d.manager.Store(m)
 	d.handler.Open(m)
+	d.console.Open(inside{s}, m)
+	d.serving.Go(func() { d.history.Run(d.lasting) })
 }
 
 // reload has r change what can be while the door is open.
@@ -139,6 +156,7 @@ func (d *httpDoor) reload(r *reloader) {
 	r.on("max-job-size", func(running, next *config.Config) error {
 		running.MaxJobSize = next.MaxJobSize
 		d.handler.SetMaxJobSize(uint32(next.MaxJobSize))
+		d.console.SetMaxJobSize(uint32(next.MaxJobSize))
 		return nil
 	})
 	r.on("http-token-file", func(running, next *config.Config) error {
@@ -175,6 +193,7 @@ func (d *httpDoor) stop() {
 		if m := d.manager.Load(); m != nil {
 			m.Stop()
 		}
+		d.end()
 		go func() {
 			defer close(d.stopped)
 			if d.server == nil {
@@ -246,14 +265,20 @@ func remoteOf(data any) string {
 	return ""
 }
 
+// backup copies the journal.
 func (d *httpDoor) backup(r *http.Request, to string) (api.Backup, error) {
-	copied, err := d.journal.Backup(r.Context(), to)
+	copied, err := d.copyJournal(r.Context(), to)
+	return api.Backup{Segments: copied.Segments, Bytes: copied.Bytes}, err
+}
+
+func (d *httpDoor) copyJournal(ctx context.Context, to string) (journal.Copied, error) {
+	copied, err := d.journal.Backup(ctx, to)
 	if err != nil {
 		d.log.Warn("backup failed", zap.String("to", to), zap.Error(err))
-		return api.Backup{}, err
+		return journal.Copied{}, err
 	}
 	d.log.Info("backed up", zap.String("to", to), zap.Int("segments", copied.Segments), zap.Int64("bytes", copied.Bytes))
-	return api.Backup{Segments: copied.Segments, Bytes: copied.Bytes}, nil
+	return copied, nil
 }
 
 // inside is a server as manage wants it.

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"spoked/internal/api"
@@ -13,7 +15,7 @@ import (
 // guard refuses requests that are not what they seem to be. It looks at nothing
 // but the head.
 func (h *Handler) guard(r *http.Request) error {
-	if p := r.URL.EscapedPath(); r.Method == http.MethodConnect || p == "" || p[0] != '/' || !isClean(p) {
+	if p := r.URL.EscapedPath(); r.Method == http.MethodConnect || p == "" || p[0] != '/' || !isClean(p) || strings.Contains(r.URL.Path, slashOnly) {
 		return problem(api.NoSuchPath, "there is no call with the path %.200q", p)
 	}
 	if h.opts.Local && h.tokens.Load() == nil {
@@ -36,6 +38,24 @@ func (h *Handler) guard(r *http.Request) error {
 func isClean(p string) bool {
 	clean := path.Clean(p)
 	return p == clean || p == clean+"/" && clean != "/"
+}
+
+// slashOnly stands in a path for a tube that is called "/": the mux takes a segment that
+// is nothing but %2F for the end of the path. No request has it of its own accord.
+const slashOnly = "\x00"
+
+// markSlash puts slashOnly where it belongs.
+func markSlash(u *url.URL) {
+	segments := strings.Split(u.EscapedPath(), "/")
+	i := slices.IndexFunc(segments, func(s string) bool { return strings.EqualFold(s, "%2F") })
+	if i < 0 {
+		return
+	}
+	segments[i] = "%00"
+	marked := strings.Join(segments, "/")
+	if p, err := url.PathUnescape(marked); err == nil {
+		u.Path, u.RawPath = p, marked
+	}
 }
 
 // failure is a panic.

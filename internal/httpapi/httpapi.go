@@ -174,6 +174,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
+	markSlash(r.URL)
 	h.mux.ServeHTTP(w, r)
 }
 

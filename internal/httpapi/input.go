@@ -156,6 +156,9 @@ func (c *call) noParams() error { return c.params().end() }
 // tube returns the name of the tube in the path.
 func (c *call) tube() (string, error) {
 	name := c.r.PathValue("tube")
+	if name == slashOnly {
+		name = "/"
+	}
 	return name, checkTube("tube", name)
 }
 

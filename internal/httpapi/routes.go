@@ -105,6 +105,8 @@ func (h *Handler) route() {
 	}
 	if h.opts.Mounts["/"].Handler == nil {
 		h.mux.HandleFunc("/", nothing)
+	} else {
+		h.mux.HandleFunc(api.Prefix+"/", nothing)
 	}
 }
 

@@ -359,7 +359,7 @@ func (c *call) flushImport(b *importBatch, result *api.Imported) error {
 // importFrom returns the job that a line of an export describes; tube, unless it
 // is "", is where it goes.
 func (c *call) importFrom(line []byte, tube string) (*queue.Imported, error) {
-	var v api.Export
+	v := api.Export{Pri: api.DefaultPri, TTR: api.DefaultTTR} // of a line that was written by hand
 	if err := decode(line, &v); err != nil {
 		return nil, err
 	}
@@ -385,6 +385,9 @@ func (c *call) importFrom(line []byte, tube string) (*queue.Imported, error) {
 	}
 	if len(body) > int(c.h.maxJob.Load()) {
 		return nil, problem(api.TooLarge, "the job has %d bytes, and may have %d", len(body), c.h.maxJob.Load())
+	}
+	if state == queue.Delayed && v.DelayLeft == 0 {
+		v.DelayLeft = v.Delay
 	}
 	now := time.Now()
 	if state == queue.Reserved {

@@ -131,6 +131,17 @@ func (t *Tokens) find(text string) (found token) {
 	return found
 }
 
+// Who returns the name and the role of the holder of a token, Anybody if it is
+// none. Nobody needs one if needed is false.
+func (h *Handler) Who(text string) (name string, role Role, needed bool) {
+	t := h.tokens.Load()
+	if t == nil {
+		return "", Admin, false
+	}
+	k := t.find(text)
+	return k.name, k.role, true
+}
+
 // authorize returns who the caller is, "" if nobody asks, or refuses the
 // request, which needs a role.
 func (h *Handler) authorize(w http.ResponseWriter, r *http.Request, role Role) (name string, err error) {

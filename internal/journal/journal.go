@@ -76,6 +76,7 @@ type Journal struct {
 	bodies   bodies
 	did      uint64          // chores
 	syncs    queue.Histogram // how long they took
+	lastSync time.Time       // when the last of them ended
 
 	// SyncLater:
 	written  uint64        // newest batch written
@@ -150,6 +151,7 @@ type Figures struct {
 	persist.Stats
 	Newest, Settled uint64          // batches: begun, and those that replies do not wait for any more
 	Syncs           queue.Histogram // how long they took
+	LastSync        time.Time       // when the last of them ended; zero if there was none
 	Chores          uint64          // works on files beside the log that have been done
 	Fetches         int             // bodies that are being read, or are to be
 	Failed          bool            // something could not be written or synced
@@ -159,8 +161,14 @@ type Figures struct {
 func (j *Journal) Figures() Figures {
 	return Figures{
 		Stats: j.keep.Stats(), Newest: j.keep.Newest(), Settled: j.settled.Load(),
-		Syncs: j.syncs, Chores: j.did, Fetches: len(j.bodies.fetches) + j.bodies.busy, Failed: j.failed,
+		Syncs: j.syncs, LastSync: j.lastSync, Chores: j.did, Fetches: len(j.bodies.fetches) + j.bodies.busy, Failed: j.failed,
 	}
+}
+
+// tookSync counts a sync, which has just ended.
+func (j *Journal) tookSync(d time.Duration) {
+	j.syncs.Add(d)
+	j.lastSync = time.Now()
 }
 
 // Commit ends a turn: what it has recorded is written, or given to the syncer.
@@ -325,7 +333,7 @@ func (j *Journal) syncAlways() {
 			took := time.Since(begin)
 			j.mu.Lock()
 			j.done()
-			j.syncs.Add(took)
+			j.tookSync(took)
 			j.synced(b, err)
 		}
 		j.syncing = false
@@ -343,7 +351,7 @@ func (j *Journal) syncNow(b *persist.Batch) bool {
 		if b != nil {
 			begin := time.Now()
 			err := b.WriteSync()
-			j.syncs.Add(time.Since(begin))
+			j.tookSync(time.Since(begin))
 			j.synced(b, err)
 		}
 		return b != nil
@@ -363,7 +371,7 @@ func (j *Journal) syncNow(b *persist.Batch) bool {
 			j.giveUp(err)
 			return false
 		}
-		j.syncs.Add(time.Since(begin))
+		j.tookSync(time.Since(begin))
 		j.keep.Synced(p.Position)
 	}
 	j.settled.Store(j.written)
@@ -488,7 +496,7 @@ func (j *Journal) syncLater() {
 		j.mu.Lock()
 		j.done()
 		if p != nil {
-			j.syncs.Add(took)
+			j.tookSync(took)
 		}
 		j.passed(p, err)
 		j.mu.Unlock()

@@ -18,6 +18,7 @@ const (
 	KickJobs
 	MoveJobs
 	ChangeJobs
+	ReleaseJobs // from whoever has reserved them
 )
 
 // A Bulk is an action on all jobs that are searched for. Search.Limit bounds
@@ -150,6 +151,13 @@ func (b *Bulk) apply(m *Manager, e *queue.Engine, now int64, ids []uint64, r *Bu
 
 // one does the action to a job, or in a dry run finds out whether it could.
 func (b *Bulk) one(m *Manager, e *queue.Engine, now int64, id uint64) error {
+	if b.Action == ReleaseJobs {
+		if b.DryRun {
+			_, err := canTakeBack(e, now, id)
+			return err
+		}
+		return m.takeBack(e, now, id)
+	}
 	if b.DryRun {
 		s, err := checkFree(e, now, id)
 		switch {

@@ -117,8 +117,7 @@ func (l *Listener) Close() {
 // Next blocks until there are events that are listened to, ctx ends, or the
 // manager stops, and appends them to events, at most as many as it has room for.
 // dropped is how many events, of any kind, are missing before them, or Unknown. An
-// empty answer without an error is not given, unless
-// events were dropped.
+// empty answer without an error is not given, unless events were dropped.
 //
 // The time from one call's answer to the next call is what the events cost, and
 // all listeners together get an eighth of a processor's: when more happens than

@@ -2,6 +2,7 @@ package manage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"time"
 
@@ -12,11 +13,12 @@ import (
 type Search struct {
 	Tube     string // "" is any
 	States   queue.StateSet
-	Contains []byte // in the body
-	After    uint64 // an id; those above it
-	Until    uint64 // an id; those below it; 0 is all there are now
-	Limit    int    // jobs, at least 1
-	Bytes    int    // of each body at most; less than 0 for none, MaxInt for all
+	Contains []byte        // in the body
+	After    uint64        // an id; those above it
+	Until    uint64        // an id; those below it; 0 is all there are now
+	Limit    int           // jobs, at least 1
+	Patience time.Duration // how long it may take; 0 is ten seconds
+	Bytes    int           // of each body at most; less than 0 for none, MaxInt for all
 }
 
 // A Listed is a job in a list.
@@ -91,7 +93,7 @@ func (m *Manager) each(ctx context.Context, s Search, l *List, more time.Duratio
 	s.bound(m)
 	p := newPace()
 	var found []Listed
-	until := time.Now().Add(mostTime)
+	until := time.Now().Add(cmp.Or(s.Patience, mostTime))
 	total, fetched := 0, 0
 	for {
 		found = found[:0]

@@ -116,10 +116,11 @@ func (m *Manager) Tube(tube string) (s queue.TubeStats, err error) {
 const oldestLooks = 2_000_000
 
 // OldestReady calls found for those of the tubes that have ready jobs, with the
-// index of the tube and the instant at which the oldest of them was put, but not
-// if they are so many that looking would take too long. The instant is of a moment
-// in which jobs come and go: one that is moved in the heap while it is looked
-// through can be missed.
+// index of the tube and the instant at which the oldest of them was put. It looks at
+// two million of a tube at most, those first that are served first: if all have the
+// same priority, the oldest is the first of them. The instant is of a moment in which
+// jobs come and go: one that is moved in the heap while it is looked through can be
+// missed.
 func (m *Manager) OldestReady(ctx context.Context, tubes []string, found func(i int, created int64)) error {
 	type oldest struct {
 		tube    int
@@ -139,7 +140,7 @@ func (m *Manager) OldestReady(ctx context.Context, tubes []string, found func(i 
 				if !end && pos < oldestLooks {
 					break
 				}
-				if end && at.created != math.MaxInt64 {
+				if at.created != math.MaxInt64 {
 					all = append(all, at)
 				}
 				at, pos = oldest{at.tube + 1, math.MaxInt64}, 0

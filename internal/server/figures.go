@@ -58,7 +58,7 @@ func (s *Server) Figures() Figures {
 
 // KeepTimes has the time measured from now on that turns take, and commands, and
 // how long jobs wait and run, in that many tubes one by one. Until then none of it
-// costs anything. What was kept before of jobs is forgotten.
+// costs anything.
 func (s *Server) KeepTimes(tubes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,8 +11,12 @@ const (
 	// firstLooks is how many jobs list-jobs looks at when it is read, in the measure
 	// of Engine.Find, and looksPerStep how many for a step of an Advance, if that
 	// was not enough: to look through a million takes some 20 ms.
-	firstLooks   = 4096
+	firstLooks   = 1024
 	looksPerStep = 4
+
+	// listPause is how long everybody is left alone after such a step, which takes an
+	// eighth of that, or less: whoever looks at a queue must not slow it down.
+	listPause = int64(700 * time.Microsecond)
 
 	// usualList is how many jobs a list has if the command does not say.
 	usualList = 100
@@ -51,6 +55,9 @@ func listJobs(s *Session, now int64, cmd *proto.Command) {
 	}
 	s.busy = true
 	s.list = l
+	if len(s.service.listing) == 0 {
+		s.service.listAt = max(s.service.listAt, now+listPause)
+	}
 	s.service.listing = append(s.service.listing, s)
 }
 
@@ -100,12 +107,16 @@ func (l *list) end() []byte {
 	return l.yaml.End()
 }
 
+// mayList reports whether goOnListing has anything to do.
+func (v *Service) mayList() bool { return len(v.listing) > 0 && v.listAt <= v.now }
+
 // goOnListing goes on with the list that has waited longest, so that nobody is held
-// up by more than a portion of one.
+// up by more than a portion of one, and not before it is time.
 func (v *Service) goOnListing(limit int) {
-	if len(v.listing) == 0 {
+	if !v.mayList() {
 		return
 	}
+	v.listAt = v.now + listPause
 	s := v.listing[0]
 	if v.listing = v.listing[1:]; len(v.listing) == 0 {
 		v.listing = nil

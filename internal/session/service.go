@@ -24,7 +24,8 @@ type Service struct {
 	yield   bool             // the present Feed is to end
 	woken   []*Session       // got output outside of their own Feed
 	eager   []*Session       // whose commands are to go on, now that they have been woken
-	listing []*Session       // whose lists are being made, in turns
+	listing []*Session       // whose lists are being made, in turns,
+	listAt  int64            // from this instant on
 	extra   int              // commands that the present one counts as, besides itself
 	self    *Session         // its HalfClose is under way
 	spare   [][]byte         // output buffers in nobody's use,
@@ -125,7 +126,7 @@ func (v *Service) Advance(now int64, limit int) (more bool) {
 	more = v.engine.Advance(now, limit)
 	v.tell()
 	v.goOnListing(limit)
-	return more || len(v.listing) > 0
+	return more || v.mayList()
 }
 
 // Do runs f, which uses the engine at the instant now as it likes, and tells
@@ -147,10 +148,11 @@ func (v *Service) Unfinished() bool { return v.engine.Unfinished() }
 // Next returns an instant no later than the earliest at which Advance has
 // something to do, and false if it has nothing to wait for.
 func (v *Service) Next() (at int64, ok bool) {
-	if len(v.listing) > 0 {
-		return 0, true
+	at, ok = v.engine.Next()
+	if len(v.listing) > 0 && (!ok || v.listAt < at) {
+		return v.listAt, true
 	}
-	return v.engine.Next()
+	return at, ok
 }
 
 // Drain has all further puts refused.

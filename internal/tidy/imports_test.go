@@ -33,10 +33,12 @@ var mayImport = []layer{
 	}},
 	{"internal/bench", []string{"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/sys"}},
 	{"internal/daemon", []string{
-		"internal/api", "internal/config", "internal/control", "internal/httpapi", "internal/journal", "internal/manage", "internal/metrics", "internal/server", "internal/session", "queue",
+		"internal/api", "internal/config", "internal/console", "internal/control", "internal/history", "internal/httpapi", "internal/journal", "internal/manage", "internal/metrics", "internal/server", "internal/session", "queue",
 		"github.com/coreos/go-systemd/v22", "go.uber.org/zap", "golang.org/x/sys",
 	}},
 	{"internal/httpapi", []string{"internal/api", "internal/manage", "proto", "queue", "github.com/goccy/go-yaml"}},
+	{"internal/console", []string{"internal/history", "internal/journal", "internal/manage", "proto", "queue"}},
+	{"internal/history", []string{"queue"}},
 	{"internal/manage", []string{"queue"}},
 	{"internal/metrics", []string{
 		"internal/journal", "internal/server", "queue",

@@ -13,13 +13,20 @@ import (
 	"spoked/internal/manage"
 )
 
-// eventBatch is how many events are written at a time.
-const eventBatch = 256
+const (
+	eventBatch   = 256 // events that are written at a time
+	maxInterests = 100 // tubes, and kinds
+)
 
 // events answers with what happens, as it happens, until the client hangs up.
 func (c *call) events() error {
 	p := c.params()
 	in := manage.Interest{Tubes: p.list("tube"), Kinds: p.list("kind"), After: p.number("after", 0, 1, math.MaxUint64-1)}
+	for name, values := range map[string][]string{"tube": in.Tubes, "kind": in.Kinds} {
+		if len(values) > maxInterests {
+			p.fail(about(name, api.BadValue, "the parameter %s is there %d times, and may be there %d times", name, len(values), maxInterests))
+		}
+	}
 	for _, t := range in.Tubes {
 		p.fail(checkTube("tube", t))
 	}
@@ -46,6 +53,9 @@ func (c *call) events() error {
 		return nil
 	}
 	l, err := c.m.Listen(in)
+	if errors.Is(err, manage.ErrTooMany) {
+		return problem(api.TooManyRequests, "%d clients listen to events already, as many as may", manage.MostListeners)
+	}
 	if err != nil {
 		return err
 	}
@@ -55,13 +65,20 @@ func (c *call) events() error {
 	return nil
 }
 
-// listen writes what l hears.
+// listen writes what l hears, as long as the client may know of it.
 func (c *call) listen(l *manage.Listener) {
 	control := http.NewResponseController(c.w)
 	var out bytes.Buffer
 	out.WriteString("retry: 2000\n\n")
 	events := make([]manage.Event, 0, eventBatch)
+	var tokens *Tokens // that the client's was found in
 	for {
+		if t := c.h.tokens.Load(); t != tokens {
+			if _, err := c.h.authorize(c.w, c.r, Read); err != nil {
+				return // it may not listen any more
+			}
+			tokens = t
+		}
 		c.h.writeWithin(c.w, 0)
 		if _, err := c.w.Write(out.Bytes()); err != nil || control.Flush() != nil {
 			return
@@ -78,6 +95,10 @@ func (c *call) listen(l *manage.Listener) {
 			out.WriteString(": nothing new\n\n")
 		default:
 			return // nobody listens, or the server stops
+		}
+		// Nobody hears of what a power cut could undo.
+		if err == nil && l.Settle(c.r.Context(), c.m) != nil {
+			return
 		}
 		if dropped > 0 {
 			v := api.Event{Event: api.Dropped, At: time.Now().UTC()}

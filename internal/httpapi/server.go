@@ -40,25 +40,15 @@ func (c *call) status() error {
 	}
 	v.Tubes = s.Tubes
 	v.TubeCounts = []api.TubeCounts{}
-	err := c.m.TubeStats(c.r.Context(), c.m.Tubes(""), func(s queue.TubeStats) {
-		v.TubeCounts = append(v.TubeCounts, api.TubeCounts{Name: s.Name, Ready: s.Jobs[queue.Ready], Waiting: s.Waiting})
-		if len(v.TubeCounts) >= 2*busiest {
-			v.TubeCounts = most(v.TubeCounts)
-		}
-	})
+	tubes, err := c.m.Busiest(c.r.Context(), busiest)
 	if err != nil {
 		return err
 	}
-	v.TubeCounts = most(v.TubeCounts)
+	for i := range tubes {
+		t := &tubes[i]
+		v.TubeCounts = append(v.TubeCounts, api.TubeCounts{Name: t.Name, Ready: t.Jobs[queue.Ready], Waiting: t.Waiting})
+	}
 	return c.ok(v)
-}
-
-// most returns the tubes with the most to do, a hundred at most.
-func most(t []api.TubeCounts) []api.TubeCounts {
-	slices.SortFunc(t, func(a, b api.TubeCounts) int {
-		return cmp.Or(cmp.Compare(b.Ready+b.Waiting, a.Ready+a.Waiting), cmp.Compare(a.Name, b.Name))
-	})
-	return t[:min(len(t), busiest)]
 }
 
 func (c *call) drain() error { return c.setDraining(true) }

@@ -20,7 +20,10 @@ func (c *call) tubes() error {
 	if err := c.accepts(api.JSON); err != nil {
 		return err
 	}
-	names := c.m.Tubes(prefix)
+	names, err := c.m.Tubes(c.r.Context(), prefix)
+	if err != nil {
+		return err
+	}
 	list := api.Tubes{Tubes: []api.Tube{}, Total: len(names)}
 	from, there := slices.BinarySearch(names, after)
 	if there {
@@ -30,7 +33,7 @@ func (c *call) tubes() error {
 		names = names[:limit]
 		list.Next = names[limit-1]
 	}
-	err := c.m.TubeStats(c.r.Context(), names, func(s queue.TubeStats) { list.Tubes = append(list.Tubes, tubeOf(&s)) })
+	err = c.m.TubeStats(c.r.Context(), names, func(s queue.TubeStats) { list.Tubes = append(list.Tubes, tubeOf(&s)) })
 	if err != nil {
 		return err
 	}

@@ -5,83 +5,10 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"spoked/queue"
 )
-
-// hub keeps the newest events in a ring, which all who listen read at their own
-// pace. One that is slower than what happens finds that the ring has gone past
-// it, and is told how many events it has missed: so nobody has a queue, and who
-// does not read costs nothing.
-//
-// It observes the engine only while somebody listens, and some time longer.
-type hub struct {
-	server Server
-	linger time.Duration
-
-	mu        sync.Mutex // never held when the server's is taken
-	ring      []queue.Event
-	next      uint64 // number of the next event; it is at ring[next % len(ring)]
-	first     uint64 // number of the oldest event that is there, or next
-	since     uint64 // number of the first event of those that are observed now
-	listeners map[*Listener]struct{}
-	observing bool
-	idle      *time.Timer // stops observing; nil while somebody listens
-
-	switching sync.Mutex // held while the observer is set; taken before the server's
-}
-
-// open begins with a number that is above those of earlier processes, unless
-// more than a million events a second happened in these.
-func (h *hub) open(s Server, size int, linger time.Duration, now time.Time) {
-	h.server, h.linger = s, linger
-	h.ring = make([]queue.Event, size)
-	h.next = uint64(now.UnixMicro())
-	h.first, h.since = h.next, h.next
-	h.listeners = map[*Listener]struct{}{}
-}
-
-// Observe takes an event. The server's mutex is held.
-func (h *hub) Observe(v queue.Event) {
-	h.mu.Lock()
-	h.ring[h.next%uint64(len(h.ring))] = v
-	h.next++
-	if h.next-h.first > uint64(len(h.ring)) {
-		h.first = h.next - uint64(len(h.ring))
-	}
-	for l := range h.listeners {
-		select {
-		case l.bell <- struct{}{}:
-		default: // it has been told
-		}
-	}
-	h.mu.Unlock()
-}
-
-// observe has the hub be told of events, if anybody listens, or not.
-func (h *hub) observe() {
-	h.switching.Lock()
-	defer h.switching.Unlock()
-	h.mu.Lock()
-	want := len(h.listeners) > 0 || h.idle != nil
-	is := h.observing
-	if h.observing = want; want && !is {
-		h.next++ // what has happened in between is missing
-		h.first, h.since = h.next, h.next
-	}
-	h.mu.Unlock()
-	if want != is {
-		h.server.Do(func(e *queue.Engine, _ int64) {
-			if want {
-				e.SetObserver(h)
-			} else {
-				e.SetObserver(nil)
-			}
-		})
-	}
-}
 
 // Interest says which events somebody listens to.
 type Interest struct {
@@ -119,25 +46,32 @@ type Event struct {
 type Listener struct {
 	hub   *hub
 	at    uint64        // number of the next event
+	since uint64        // as the hub's
 	bell  chan struct{} // rings when there may be one
-	tubes []string
+	tubes map[string]struct{}
 	kinds [queue.NumEvents]bool
+
+	told time.Time     // when it began to look for what Next has returned
+	owed time.Duration // how long it looked in vain before
 }
 
-// mostListeners is how many may listen at a time.
-const mostListeners = 256
+// MostListeners is how many may listen at a time.
+const MostListeners = 64
 
-// Listen begins to listen. The error is ErrTooMany if many do.
+// Listen begins to listen. The error is ErrTooMany if MostListeners do.
 func (m *Manager) Listen(in Interest) (*Listener, error) {
 	h := &m.events
-	l := &Listener{hub: h, bell: make(chan struct{}, 1), tubes: in.Tubes}
+	l := &Listener{hub: h, bell: make(chan struct{}, 1), tubes: make(map[string]struct{}, len(in.Tubes))}
+	for _, t := range in.Tubes {
+		l.tubes[t] = struct{}{}
+	}
 	for k := range queue.NumEvents {
 		l.kinds[k] = len(in.Kinds) == 0 || slices.ContainsFunc(in.Kinds, func(want string) bool {
 			return matchesKind(want, k.String())
 		})
 	}
 	h.mu.Lock()
-	if len(h.listeners) >= mostListeners {
+	if len(h.listeners) >= MostListeners {
 		h.mu.Unlock()
 		return nil, ErrTooMany
 	}
@@ -149,9 +83,10 @@ func (m *Manager) Listen(in Interest) (*Listener, error) {
 	h.mu.Unlock()
 	h.observe()
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if l.at = h.next; in.After > 0 {
-		l.at = min(in.After+1, h.next)
+	l.since = h.since
+	h.mu.Unlock()
+	if l.at = h.next.Load(); in.After > 0 {
+		l.at = min(in.After+1, l.at)
 	}
 	return l, nil
 }
@@ -182,13 +117,21 @@ func (l *Listener) Close() {
 // Next blocks until there are events that are listened to, ctx ends, or the
 // manager stops, and appends them to events, at most as many as it has room for.
 // dropped is how many events, of any kind, are missing before them, or Unknown. An
-// empty answer without an error is not given, unless
-// events were dropped.
+// empty answer without an error is not given, unless events were dropped.
+//
+// The time from one call's answer to the next call is what the events cost, and
+// all listeners together get an eighth of a processor's: when more happens than
+// that is enough for, Next blocks for longer, and events are dropped.
 func (l *Listener) Next(ctx context.Context, m *Manager, events []Event) (_ []Event, dropped uint64, err error) {
 	for {
+		if err := l.turn(ctx, m); err != nil {
+			return events, 0, err
+		}
+		l.told = time.Now()
 		if events, dropped = l.read(events); len(events) > 0 || dropped > 0 {
 			return events, dropped, nil
 		}
+		l.owed, l.told = l.owed+time.Since(l.told), time.Time{}
 		select {
 		case <-l.bell:
 		case <-ctx.Done():
@@ -199,39 +142,107 @@ func (l *Listener) Next(ctx context.Context, m *Manager, events []Event) (_ []Ev
 	}
 }
 
+// Settle waits for the journal to know of all that Next has told of, as
+// Manager.Settle does. The time is none that the events cost.
+func (l *Listener) Settle(ctx context.Context, m *Manager) error {
+	began := time.Now()
+	err := m.Settle(ctx)
+	l.told = l.told.Add(time.Since(began))
+	return err
+}
+
+// mostCost is what a listener's turn is taken to cost at most: what lasts longer
+// is the network, or others that use the processor.
+const mostCost = time.Millisecond
+
+// turn waits until the listener may look for events, by what it and others have
+// cost the server.
+func (l *Listener) turn(ctx context.Context, m *Manager) error {
+	cost := l.owed
+	if l.owed = 0; !l.told.IsZero() {
+		cost += time.Since(l.told)
+		l.told = time.Time{}
+	}
+	h, now := l.hub, time.Now()
+	h.mu.Lock()
+	if h.free.Before(now) {
+		h.free = now
+	}
+	wait := h.free.Sub(now)
+	h.free = h.free.Add(min(cost, mostCost) * (1 + restRate))
+	h.mu.Unlock()
+	if wait <= 0 {
+		return nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-m.stopping:
+		return ErrStopping
+	}
+}
+
+// tell has the listener look for events if it waits for them.
+func (l *Listener) tell() {
+	select {
+	case l.bell <- struct{}{}:
+	default: // it has been told
+	}
+}
+
 // Unknown is a number of events that nobody has counted.
 const Unknown = math.MaxUint64
 
-// readLimit is how many events are read while others may not write.
-const readLimit = 1024
-
-// read returns what there is. It holds the hub's mutex, for which the server may
-// wait, for readLimit events at a time.
+// read returns what there is, as far as there is room. Nobody waits for it.
 func (l *Listener) read(events []Event) (_ []Event, dropped uint64) {
 	h := l.hub
-	for more := true; more; {
-		h.mu.Lock()
-		if l.at < h.first {
+	for len(events) < cap(events) {
+		next := h.next.Load()
+		first := max(l.since, next-min(next, h.size))
+		if l.at < first {
 			if len(events) > 0 { // first those before the gap
-				h.mu.Unlock()
 				return events, 0
 			}
-			if l.at < h.since {
+			if l.at < l.since {
 				dropped = Unknown
-			} else {
-				dropped += h.first - l.at
+			} else if dropped != Unknown {
+				dropped += first - l.at
 			}
-			l.at = h.first
+			l.at = first
 		}
-		for n := 0; n < readLimit && l.at < h.next && len(events) < cap(events); n++ {
-			v := &h.ring[l.at%uint64(len(h.ring))]
-			if l.kinds[v.Kind] && (len(l.tubes) == 0 || slices.Contains(l.tubes, v.Tube)) {
-				events = append(events, Event{l.at, *v})
-			}
-			l.at++
+		if l.at == next {
+			break
 		}
-		more = l.at < h.next && len(events) < cap(events)
-		h.mu.Unlock()
+		if p := h.page(l.at); p != nil { // else it has just gone
+			l.choose(p.events[l.at-p.first:min(next-p.first, pageEvents)], &events)
+		}
 	}
 	return events, dropped
+}
+
+// choose takes the events that are listened to, as far as there is room, from those
+// that are the next.
+func (l *Listener) choose(next []queue.Event, events *[]Event) {
+	for i := range next {
+		if len(*events) == cap(*events) {
+			return
+		}
+		v := &next[i]
+		if l.kinds[v.Kind] && l.hears(v.Tube) {
+			*events = append(*events, Event{l.at, *v})
+		}
+		l.at++
+	}
+}
+
+func (l *Listener) hears(tube string) bool {
+	if len(l.tubes) == 0 {
+		return true
+	}
+	_, ok := l.tubes[tube]
+	return ok
 }

@@ -3,6 +3,7 @@ package manage
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,7 +102,7 @@ func TestEventsObserved(t *testing.T) {
 	if _, _, err := l.Next(t.Context(), m, make([]Event, 0, 1)); !errors.Is(err, ErrStopping) {
 		t.Errorf("got the error %v, want %v", err, ErrStopping)
 	}
-	for range mostListeners - 1 {
+	for range MostListeners - 1 {
 		listen(t, m, Interest{})
 	}
 	if _, err := m.Listen(Interest{}); !errors.Is(err, ErrTooMany) {
@@ -115,4 +116,81 @@ func TestCheckKind(t *testing.T) {
 			t.Errorf("%q: got %v, want %v", kind, got, want)
 		}
 	}
+}
+
+// TestEventsNobodyWaits has things happen while nobody can touch what listeners
+// have in common.
+func TestEventsNobodyWaits(t *testing.T) {
+	m := New(newEngine(t), Options{Ring: 1000})
+	l := listen(t, m, Interest{Kinds: []string{"job.put"}})
+	m.events.mu.Lock()
+	for range 5000 {
+		put(t, m, "a", "x")
+	}
+	m.events.mu.Unlock()
+	if _, dropped := next(t, m, l, 10); dropped != 4001 { // and the tube
+		t.Errorf("got %d dropped, want 4001", dropped)
+	}
+}
+
+// TestEventsMany has many listeners hear of what happens meanwhile: each gets all
+// events in order, or is told how many are missing.
+func TestEventsMany(t *testing.T) {
+	m := New(newEngine(t), Options{Ring: 600})
+	const puts = 2000
+	want := map[string]int{"a": puts, "b": puts}
+	var group sync.WaitGroup
+	for i := range MostListeners {
+		in := Interest{Kinds: []string{"job.*"}}
+		tube := []string{"", "a", "b"}[i%3]
+		if tube != "" {
+			in.Tubes = []string{tube}
+		}
+		l := listen(t, m, in)
+		group.Go(func() {
+			defer l.Close()
+			first := l.at
+			var last uint64
+			var missing int
+			got := map[string]int{}
+			room := make([]Event, 0, 1+i)
+			for last = first; got["end"] == 0; {
+				events, dropped, err := l.Next(t.Context(), m, room[:0])
+				if err != nil || dropped == Unknown {
+					t.Errorf("got %d dropped and the error %v", dropped, err)
+					return
+				}
+				missing += int(dropped)
+				for _, v := range events {
+					if v.Seq <= last && v.Seq != first || tube != "" && v.Tube != tube {
+						t.Errorf("got %+v behind number %d", v, last)
+					}
+					last = v.Seq
+					got[v.Tube]++
+					if v.Kind == queue.JobBuried {
+						got["end"]++
+					}
+				}
+			}
+			for name, n := range want {
+				if tube == "" || tube == name {
+					if max(0, n-missing) > got[name] || got[name] > n+2 {
+						t.Errorf("got %d events of %s and %d dropped, want %d", got[name], name, missing, n)
+					}
+				}
+			}
+		})
+	}
+	for range puts {
+		put(t, m, "a", "x")
+		put(t, m, "b", "x")
+	}
+	for _, tube := range []string{"a", "b"} {
+		r := reserve(t, m, 1, tube)
+		r.Lease()
+		if err := m.Bury(t.Context(), r.Jobs[0].Lease, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group.Wait()
 }

@@ -457,8 +457,10 @@ func TestTubes(t *testing.T) {
 	for _, tube := range []string{"b", "a", "ab"} {
 		put(t, m, tube, "x")
 	}
-	if got := fmt.Sprint(m.Tubes(""), m.Tubes("a")); got != "[a ab b default] [a ab]" {
-		t.Errorf("got the tubes %s", got)
+	for prefix, want := range map[string]string{"": "[a ab b default]", "a": "[a ab]", "x": "[]"} {
+		if got, err := m.Tubes(t.Context(), prefix); fmt.Sprint(got) != want || err != nil {
+			t.Errorf("got the tubes %s, %v, want %s", got, err, want)
+		}
 	}
 	var oldest []int
 	if err := m.OldestReady(t.Context(), []string{"b", "default", "none", "a"}, func(i int, created int64) {
@@ -481,6 +483,70 @@ func TestTubes(t *testing.T) {
 	})
 	if n, err := m.DeleteTube(t.Context(), "big"); n != 20_000 || err != nil {
 		t.Errorf("got %d, %v, want 20,000 jobs deleted", n, err)
+	}
+}
+
+// changing is a server in which something happens before each look.
+type changing struct {
+	*engine
+	looks  int
+	change func(look int)
+}
+
+func (s *changing) View(f func(*queue.Engine, int64)) {
+	s.looks++
+	s.change(s.looks)
+	s.engine.View(f)
+}
+
+// TestManyTubes looks at many tubes in portions, while tubes come and go in between.
+func TestManyTubes(t *testing.T) {
+	const tubes = 5000
+	s := &changing{engine: newEngine(t), change: func(int) {}}
+	m := New(s, Options{})
+	name := func(i int) string { return fmt.Sprintf("t%04d", i) }
+	ids := make([]uint64, tubes)
+	s.engine.mu.Lock()
+	for i := range tubes {
+		for range 1 + i%50/49 + i/4990 { // one in fifty has two jobs, and so have the last ten, or three
+			id, err := m.put(s.e, time.Now().UnixNano(), &NewJob{Tube: name(i), TTR: time.Second})
+			if ids[i] = id; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.engine.mu.Unlock()
+	busy, err := m.Busiest(t.Context(), 20)
+	if err != nil || len(busy) != 20 {
+		t.Fatalf("got %d tubes, %v, want 20", len(busy), err)
+	}
+	want := []string{name(4999)}
+	for i := 49; len(want) < 20; i += 50 {
+		want = append(want, name(i))
+	}
+	for i := range busy {
+		if busy[i].Name != want[i] {
+			t.Errorf("got %s with %d jobs at %d, want %s", busy[i].Name, busy[i].Jobs[queue.Ready], i, want[i])
+		}
+	}
+	s.looks = 0
+	s.change = func(look int) { // what takes the place of a tube that goes is one that was seen
+		if err := m.Delete(t.Context(), ids[look]); err != nil {
+			t.Error(err)
+		}
+		put(t, m, fmt.Sprint("new", look), "x")
+	}
+	got, err := m.Tubes(t.Context(), "t")
+	if err != nil || !slices.IsSorted(got) {
+		t.Fatalf("got tubes that are not sorted, or the error %v", err)
+	}
+	if s.looks < tubes/mostTubes {
+		t.Errorf("got %d looks for %d tubes, want at least %d", s.looks, tubes, tubes/mostTubes)
+	}
+	for i := s.looks + 1; i < tubes; i++ {
+		if n := len(got) - tubes + i; n < 0 || got[n] != name(i) {
+			t.Fatalf("got not the tube %s, which was there all the time", name(i))
+		}
 	}
 }
 

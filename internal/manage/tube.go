@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -10,19 +11,73 @@ import (
 	"spoked/queue"
 )
 
-// Tubes returns the names of the tubes that begin with prefix, sorted. It holds
-// the mutex for some nanoseconds for each tube there is.
-func (m *Manager) Tubes(prefix string) []string {
+// Tubes returns the names of the tubes that begin with prefix, sorted. It looks at
+// all tubes, in portions.
+func (m *Manager) Tubes(ctx context.Context, prefix string) ([]string, error) {
 	var names []string
-	m.server.View(func(e *queue.Engine, _ int64) {
-		for name := range e.Tubes() {
-			if strings.HasPrefix(name, prefix) {
-				names = append(names, name)
-			}
+	err := m.eachTube(ctx, func(s *queue.TubeStats) {
+		if strings.HasPrefix(s.Name, prefix) {
+			names = append(names, s.Name)
 		}
 	})
 	slices.Sort(names)
-	return names
+	return slices.Compact(names), err
+}
+
+// Busiest returns the counts of the tubes with the most jobs that are ready and
+// workers that wait, at most so many, the busiest first and those that are alike by
+// name. It looks at all tubes, in portions.
+func (m *Manager) Busiest(ctx context.Context, most int) ([]queue.TubeStats, error) {
+	order := func(a, b queue.TubeStats) int {
+		return cmp.Or(cmp.Compare(b.Jobs[queue.Ready]+b.Waiting, a.Jobs[queue.Ready]+a.Waiting), cmp.Compare(a.Name, b.Name))
+	}
+	var all []queue.TubeStats // in order
+	err := m.eachTube(ctx, func(s *queue.TubeStats) {
+		if len(all) == most && order(*s, all[most-1]) >= 0 {
+			return
+		}
+		// One that comes twice is the newer.
+		if i := slices.IndexFunc(all, func(t queue.TubeStats) bool { return t.Name == s.Name }); i >= 0 {
+			all = slices.Delete(all, i, i+1)
+		}
+		i, _ := slices.BinarySearchFunc(all, *s, order)
+		if all = slices.Insert(all, i, *s); len(all) > most {
+			all = all[:most]
+		}
+	})
+	return all, err
+}
+
+// mostTubes is how many tubes a portion looks at: their counts are copied.
+const mostTubes = 1024
+
+// eachTube calls f with the counts of each tube, in no order. It looks at them in
+// portions, so they are of different moments, and one may come twice.
+func (m *Manager) eachTube(ctx context.Context, f func(*queue.TubeStats)) error {
+	p := newPace()
+	at := math.MaxInt
+	var stats []queue.TubeStats
+	for at > 0 {
+		most := min(p.work, mostTubes)
+		stats = slices.Grow(stats[:0], most)
+		err := m.portion(ctx, &p, m.view, func(e *queue.Engine, now int64) {
+			last := 0
+			for i, s := range e.TubesBelow(now, at) {
+				if stats = append(stats, s); len(stats) == most {
+					last = i
+					break
+				}
+			}
+			at = last
+		})
+		if err != nil {
+			return err
+		}
+		for i := range stats {
+			f(&stats[i])
+		}
+	}
+	return nil
 }
 
 // TubeStats calls f with the counts of the named tubes, in that order, and leaves

@@ -119,7 +119,8 @@ func TestDocs(t *testing.T) {
 
 // newScene starts a server for a section.
 func newScene(t *testing.T) *docScene {
-	program, err := exec.LookPath("spoked") // testscript has put it there
+	const name = "spoked"
+	program, err := exec.LookPath(name) // testscript has put it there
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -132,7 +132,14 @@ func TestConsoleWeight(t *testing.T) {
 		whole, _ := io.ReadAll(plain.Body)
 		return len(b), string(whole)
 	}
-	time.Sleep(time.Second) // until there is a sample of the tubes
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) { // until there is a sample of the tubes
+		if _, page := fetch("/tubes"); strings.Contains(page, "a-tube-with-some-name-7") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the tubes are not on their page")
+		}
+	}
 	for _, path := range []string{"/", "/tubes", "/tube?name=a-tube-with-some-name-7", "/search?q=body", "/workers", "/journal", "/put"} {
 		sum, page := fetch(path)
 		assets := regexp.MustCompile(`(?:src|href)="(/assets/[^"]+)"`).FindAllStringSubmatch(page, -1)

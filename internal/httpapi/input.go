@@ -44,6 +44,15 @@ func (p *params) fail(err error) {
 	}
 }
 
+// tube returns the parameter tube, or "".
+func (p *params) tube() string {
+	tube := p.text("tube")
+	if tube != "" {
+		p.fail(checkTube("tube", tube))
+	}
+	return tube
+}
+
 // text returns a parameter, or "".
 func (p *params) text(name string) string {
 	p.known = append(p.known, name)

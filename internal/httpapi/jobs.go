@@ -27,9 +27,7 @@ func (c *call) tubeJobs() error { return c.list(c.params(), false) }
 func (c *call) list(p *params, anyTube bool) (err error) {
 	var tube string
 	if anyTube {
-		if tube = p.text("tube"); tube != "" {
-			p.fail(checkTube("tube", tube))
-		}
+		tube = p.tube()
 	}
 	s := manage.Search{
 		States:   p.states("state", 0),

@@ -16,10 +16,7 @@ import (
 // the journal has it.
 func (c *call) putMany() error {
 	p := c.params()
-	tube := p.text("tube")
-	if tube != "" {
-		p.fail(checkTube("tube", tube))
-	}
+	tube := p.tube()
 	if err := p.end(); err != nil {
 		return err
 	}

@@ -174,10 +174,7 @@ func (c *call) problemOf(err error, what string) *api.Error {
 // export answers with all jobs that there are when it begins, in a line each.
 func (c *call) export() error {
 	p := c.params()
-	s := manage.Search{Tube: p.text("tube"), States: p.states("state", 0), Bytes: math.MaxInt}
-	if s.Tube != "" {
-		p.fail(checkTube("tube", s.Tube))
-	}
+	s := manage.Search{Tube: p.tube(), States: p.states("state", 0), Bytes: math.MaxInt}
 	if err := p.end(); err != nil {
 		return err
 	}
@@ -226,10 +223,7 @@ func exportOf(l *manage.Listed) api.Export {
 // importJobs makes a job of each line, and answers when it has come to the end.
 func (c *call) importJobs() error {
 	p := c.params()
-	tube := p.text("tube")
-	if tube != "" {
-		p.fail(checkTube("tube", tube))
-	}
+	tube := p.tube()
 	if err := p.end(); err != nil {
 		return err
 	}

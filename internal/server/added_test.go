@@ -8,8 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,7 +15,6 @@ import (
 	"time"
 
 	"spoked/internal/server"
-	"spoked/persist"
 	"spoked/queue"
 )
 
@@ -236,19 +233,7 @@ func TestDamagedBodyInABatch(t *testing.T) {
 		c := p.dial(t)
 		body := strings.Repeat("b", 50)
 		c.mustAsk(t, "put 1 0 60 50\r\n"+body+"\r\nput 2 0 60 3\r\ntwo\r\n", "INSERTED 1\r\nINSERTED 2\r\n")
-		name := filepath.Join(dir, "journal", persist.SegmentName(1))
-		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := os.OpenFile(name, os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.WriteAt([]byte("a"), int64(strings.Index(string(data), body))+7); err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
+		damage(t, dir, body)
 		c.mustAsk(t, "reserve-batch 9\r\n", "RESERVED_BATCH 1\r\nRESERVED 2 3\r\ntwo\r\n")
 		wantState(t, c, "buried")
 		c.mustAsk(t, "kick-job 1\r\nreserve-batch 9\r\n", "KICKED\r\nINTERNAL_ERROR\r\n")

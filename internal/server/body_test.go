@@ -245,6 +245,24 @@ func TestCloseWhileABodyIsRead(t *testing.T) {
 	})
 }
 
+// damage changes a byte of what the first segment of the journal in dir has of a body.
+func damage(t *testing.T, dir, body string) {
+	t.Helper()
+	name := filepath.Join(dir, "journal", persist.SegmentName(1))
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte("a"), int64(strings.Index(string(data), body))+7); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A job of which the body is damaged is buried, and its client told; who only
 // looks at it is told, too.
 func TestDamagedBody(t *testing.T) {
@@ -254,19 +272,7 @@ func TestDamagedBody(t *testing.T) {
 		c := p.dial(t)
 		body := strings.Repeat("b", 50)
 		c.mustAsk(t, "put 1 0 60 50\r\n"+body+"\r\nput 2 0 60 3\r\ntwo\r\n", "INSERTED 1\r\nINSERTED 2\r\n")
-		name := filepath.Join(dir, "journal", persist.SegmentName(1))
-		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := os.OpenFile(name, os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.WriteAt([]byte("a"), int64(strings.Index(string(data), body))+7); err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
+		damage(t, dir, body)
 		c.mustAsk(t, "peek 1\r\npeek-ready\r\n", "INTERNAL_ERROR\r\nINTERNAL_ERROR\r\n")
 		wantState(t, c, "ready")
 		c.mustAsk(t, "reserve\r\nreserve\r\n", "INTERNAL_ERROR\r\nRESERVED 2 3\r\ntwo\r\n")

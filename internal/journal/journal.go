@@ -435,13 +435,18 @@ const fadeTime = 10 * time.Second
 
 // lately returns how many bytes the jobs have needed at most, lately.
 func (j *Journal) lately(now time.Time) int64 {
-	needed := j.keep.Needed()
-	if gone := j.needed - needed; gone > 0 {
-		fade := min(1, now.Sub(j.asOf).Seconds()/fadeTime.Seconds())
-		needed += gone - int64(float64(gone)*fade)
+	j.needed, j.asOf = faded(j.needed, j.keep.Needed(), now.Sub(j.asOf)), now
+	return j.needed
+}
+
+// faded returns what is remembered of so many bytes after a while, in which fewer came
+// to be needed, or more.
+func faded(bytes, needed int64, after time.Duration) int64 {
+	if bytes <= needed {
+		return needed
 	}
-	j.needed, j.asOf = needed, now
-	return needed
+	gone := float64(bytes - needed)
+	return needed + int64(gone*(1-min(1, after.Seconds()/fadeTime.Seconds())))
 }
 
 func (j *Journal) overdue(now time.Time) bool {
